@@ -1,0 +1,191 @@
+"""Attempt: one call at the gates, what they said to it and what it has taken from them.
+
+Law: what is taken is written down in the same turn in which it is taken, so that whatever ends the attempt can give all
+of it back. Everything but `decision` runs inside a turn of the ledger.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from guardrail.admission.breaker_gate import AskedBreaker, BreakerGate
+from guardrail.admission.bulkhead_gate import AskedBulkhead, BulkheadGate
+from guardrail.admission.limit_gate import AskedLimit, LimitGate
+from guardrail.core.verdict import Decision
+from guardrail.telemetry.events import CallRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from guardrail.admission.call import Call
+    from guardrail.admission.gate import Gate
+    from guardrail.admission.ledger import Ledger
+    from guardrail.core.verdict import Outcome
+
+Asked = AskedBreaker | AskedBulkhead | AskedLimit
+A = TypeVar("A", bound=Asked)
+
+
+class Attempt:
+    """Carry one call through the gates of its resource."""
+
+    __slots__ = ("_shadow", "breakers", "bulkheads", "call", "cost", "ended", "granted", "ledger", "limits", "until_us")
+
+    def __init__(self, gates: Sequence[Gate], call: Call, ledger: Ledger) -> None:
+        self.call = call
+        self.cost = call.cost
+        self.ledger = ledger
+        self.breakers: list[AskedBreaker] = []
+        self.bulkheads: list[AskedBulkhead] = []
+        self.limits: list[AskedLimit] = []
+        self._shadow: list[Asked] = []
+        for gate in gates:
+            if gate.applies is None or gate.applies(call):
+                self._add(gate)
+        self.granted = False
+        self.ended = False
+        self.until_us: int | None = None
+
+    def decision(self) -> Decision:
+        """Build what all rules together said."""
+        asked = [*self.breakers, *self.bulkheads, *self.limits, *self._shadow]
+        asked.sort(key=lambda one: one.gate.order)
+        return Decision.of(tuple(one.row.verdict(one.gate, shadow=one.watching) for one in asked if one.row is not None))
+
+    def start(self, now_us: int) -> None:
+        """Fix the time at which all waiting ends."""
+        if self.call.max_wait_us is not None:
+            self.until_us = now_us + self.call.max_wait_us
+
+    def left_us(self, now_us: int) -> int | None:
+        """Return how much longer the call itself is willing to wait; None: as long as the rules."""
+        return None if self.until_us is None else max(0, self.until_us - now_us)
+
+    def ask_breakers(self, now_us: int) -> bool:
+        """Ask every breaker, taking nothing."""
+        return all([asked.ask(now_us) for asked in self.breakers])
+
+    def charge(self, now_us: int) -> int | None:
+        """Charge every limit or none.
+
+        Returns:
+            How long the call has to wait before it starts; None: refused.
+        """
+        left_us = self.left_us(now_us)
+        rulings = [asked.ask(now_us, left_us) for asked in self.limits]
+        allowed = all([ruling.allowed for ruling in rulings])
+        for asked in self.limits:
+            if allowed:
+                asked.spend(now_us)
+            asked.conclude(now_us)
+        return max((ruling.wait_us for ruling in rulings), default=0) if allowed else None
+
+    def admit(self, now_us: int) -> None:
+        """Let the call go ahead: the breakers count it, and the rules that only watch decide."""
+        for breaker in self.breakers:
+            breaker.admit(now_us)
+        for asked in self._shadow:
+            if not _watch(asked, now_us) and asked.row is not None and asked.row.reason is not None:
+                name, kind = asked.gate.name, asked.gate.kind
+                event = CallRefused(self.call.resource, name, kind, asked.row.reason, self.decision(), shadow=True)
+                self.ledger.say(event)
+        self.granted = True
+
+    def look(self, now_us: int) -> None:
+        """Ask as a call would be asked, in the same order, and leave no trace."""
+        self.start(now_us)
+        if not all([asked.peek(now_us) for asked in self.breakers]):
+            return
+        if not all([asked.ask(now_us) for asked in self.bulkheads]):
+            return
+        rulings = [asked.ask(now_us, self.left_us(now_us), peek=True) for asked in self.limits]
+        allowed = all([ruling.allowed for ruling in rulings])
+        for asked in self.limits:
+            if allowed:
+                asked.foresee(now_us)
+            asked.conclude(now_us)
+
+    def leave_places(self) -> None:
+        """Give every place to whoever is next in line."""
+        for asked in self.bulkheads:
+            asked.leave()
+
+    def give_back(self) -> None:
+        """Give back whatever was taken: the call does not go ahead."""
+        self.leave_places()
+        for asked in self.limits:
+            asked.give_back(self.ledger.now_us)
+
+    def leave(self, outcome: Outcome, outcomes: Sequence[Outcome]) -> None:
+        """End a call that went ahead. The first time counts.
+
+        Args:
+            outcome: How it went, for limits that charge failures only.
+            outcomes: How it went, for each breaker of `tickets`.
+        """
+        if self.ended:
+            return
+        self.ended = True
+        now_us = self.ledger.now_us
+        for one in (*self.bulkheads, *self._watching(AskedBulkhead)):
+            one.leave()
+        for breaker, verdict in zip(self.tickets(), outcomes, strict=True):
+            breaker.record(verdict, now_us)
+        if outcome != "failure":
+            for limit in (*self.limits, *self._watching(AskedLimit)):
+                if limit.gate.on_failure_only:
+                    limit.give_back(now_us)
+
+    def tickets(self) -> list[AskedBreaker]:
+        """Return the breakers that are told how the call went."""
+        return [*self.breakers, *self._watching(AskedBreaker)]
+
+    def begin(self) -> None:
+        """Note that the first item of a stream is there."""
+        for breaker in self.tickets():
+            breaker.begin(self.ledger.now_us)
+
+    def settle(self, cost: int) -> None:
+        """Correct the limits that took the call's own cost."""
+        before, self.cost = self.cost, cost
+        now_us = self.ledger.now_us
+        for asked in (*self.limits, *self._watching(AskedLimit)):
+            if asked.gate.cost is None and (asked.charges or not before):
+                if cost < before:
+                    asked.give_back(now_us, before - cost)
+                elif cost > before:
+                    asked.owe(cost - before, now_us)
+
+    def _add(self, gate: Gate) -> None:
+        match gate:
+            case BreakerGate():
+                breaker = AskedBreaker(gate, self.call)
+                (self._shadow if breaker.watching else self.breakers).append(breaker)
+            case BulkheadGate():
+                bulkhead = AskedBulkhead(gate, self.call)
+                (self._shadow if bulkhead.watching else self.bulkheads).append(bulkhead)
+            case LimitGate():
+                limit = AskedLimit(gate, self.call)
+                (self._shadow if limit.watching else self.limits).append(limit)
+            case _:
+                raise TypeError(f"no way to ask {gate!r}")
+
+    def _watching(self, kind: type[A]) -> list[A]:
+        return [asked for asked in self._shadow if isinstance(asked, kind)]
+
+
+def _watch(asked: Asked, now_us: int) -> bool:
+    """Let a rule that never refuses decide and charge by itself."""
+    match asked:
+        case AskedBreaker():
+            allowed = asked.ask(now_us)
+            if allowed:
+                asked.admit(now_us)
+        case AskedBulkhead():
+            allowed = asked.take(now_us)
+        case AskedLimit():
+            allowed = asked.ask(now_us, 0).allowed
+            if allowed:
+                asked.spend(now_us)
+            asked.conclude(now_us)
+    return allowed

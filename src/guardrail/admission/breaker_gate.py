@@ -1,0 +1,84 @@
+"""Breakers at the gate: is the other side well.
+
+Law: a ticket is recorded exactly once, on the breaker that gave it out, and only while its generation lasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from guardrail.admission.gate import Gate, Row
+
+if TYPE_CHECKING:
+    from guardrail.admission.call import Call
+    from guardrail.admission.object_states import BreakerStates
+    from guardrail.core.breaker_state import BreakerState, Ticket, Transition
+    from guardrail.core.verdict import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerGate(Gate):
+    """Ask one breaker.
+
+    Attributes:
+        outcome_of: Classifies how a call ended: its error, and whether its result is a failure.
+        label: Names the breaker of a key, as in `guard.breakers`.
+    """
+
+    states: BreakerStates
+    outcome_of: Callable[[BaseException | None, bool], Outcome]
+    label: Callable[[str], str]
+
+
+class AskedBreaker:
+    """Ask one breaker for one call, and tell it how the call went."""
+
+    __slots__ = ("_state", "_ticket", "gate", "key", "row", "watching")
+
+    def __init__(self, gate: BreakerGate, call: Call) -> None:
+        self.gate = gate
+        self.key = gate.key_for(call)
+        self.watching = gate.only_watches(self.key)
+        self.row: Row | None = None
+        self._state: BreakerState
+        self._ticket: Ticket | None = None
+
+    def ask(self, now_us: int) -> bool:
+        """Ask, taking nothing."""
+        states = self.gate.states
+        _, self._state = states.find(self.key, now_us)
+        self.gate.ledger.overflowed(self.gate.name, states)
+        self._report(states.breaker.settle(self._state, now_us))
+        ruling = states.breaker.ask(self._state, now_us)
+        self.row = Row(self.gate.text, ruling.reason, retry_after_us=ruling.retry_after_us)
+        return ruling.allowed
+
+    def peek(self, now_us: int) -> bool:
+        """Ask without leaving a trace."""
+        states = self.gate.states
+        _, state = states.find(self.key, now_us)
+        ruling = states.breaker.peek(state, now_us)
+        self.row = Row(self.gate.text, ruling.reason, retry_after_us=ruling.retry_after_us)
+        return ruling.allowed
+
+    def admit(self, now_us: int) -> None:
+        """Take a ticket, and with it a probe's slot where there are probes. Only after `ask` allowed it in this turn."""
+        self._ticket, transition = self.gate.states.breaker.admit(self._state, now_us)
+        self._report(transition)
+
+    def begin(self, now_us: int) -> None:
+        """Note that the first item of a stream is there."""
+        if self._ticket is not None:
+            self._ticket = self.gate.states.breaker.begin(self._state, self._ticket, now_us)
+
+    def record(self, outcome: Outcome, now_us: int) -> None:
+        """Hand the ticket in."""
+        ticket, self._ticket = self._ticket, None
+        if ticket is not None:
+            self._report(self.gate.states.breaker.record(self._state, ticket, outcome, now_us))
+
+    def _report(self, transition: Transition | None) -> None:
+        if transition is not None:
+            self.gate.ledger.moved(self.gate.label(self.key), transition)

@@ -1,0 +1,111 @@
+"""Breakers by hand: look at them, force them, reset them.
+
+Law: a breaker has the name of its rule, or `rule/key value` where the rule has several; it exists from the first look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from guardrail.admission.call import bounded
+from guardrail.admission.stock import breaker_label, only_key
+from guardrail.core.breaker import Breaker
+from guardrail.core.breaker_state import BreakerState
+
+if TYPE_CHECKING:
+    from guardrail.admission.in_force import Effective
+    from guardrail.admission.stock import Stock
+    from guardrail.core.breaker_state import BreakerSnapshot, Phase, Transition
+    from guardrail.rules.model import BreakerRule
+
+
+Change = Callable[[Breaker, BreakerState, int], "Transition | None"]
+
+
+class BreakerHandle:
+    """Hold one breaker. Safe from any thread."""
+
+    __slots__ = ("_key", "_rule", "_state_name", "_stock", "name")
+
+    def __init__(self, name: str, key: str, effective: Effective, stock: Stock) -> None:
+        assert effective.rule.kind == "breaker"
+        self.name = name
+        self._key = key
+        self._rule: BreakerRule = effective.rule
+        self._state_name = effective.state_name
+        self._stock = stock
+
+    def __repr__(self) -> str:
+        return f"<Breaker {self.name!r}: {self.state}>"
+
+    @property
+    def state(self) -> Phase:
+        """`closed`, `open`, `half_open`, `forced_open` or `forced_closed`."""
+        return self.snapshot().state
+
+    def snapshot(self) -> BreakerSnapshot:
+        """Return the breaker as it stands now: its state, counts and rates."""
+        with self._stock.ledger as now_us:
+            breaker, state = self._find(now_us)
+            return breaker.snapshot(state, now_us)
+
+    def force_open(self) -> None:
+        """Refuse every call until `reset`."""
+        self._change(Breaker.force_open)
+
+    def force_closed(self) -> None:
+        """Let every call through until `reset`, whatever comes of it."""
+        self._change(Breaker.force_closed)
+
+    def reset(self) -> None:
+        """Close it and forget its window."""
+        self._change(Breaker.reset)
+
+    def _find(self, now_us: int) -> tuple[Breaker, BreakerState]:
+        states = self._stock.breaker_states(self._state_name, self._rule)
+        return states.breaker, states.find(self._key, now_us)[1]
+
+    def _change(self, change: Change) -> None:
+        with self._stock.ledger as now_us:
+            self._stock.ledger.moved(self.name, change(*self._find(now_us), now_us))
+
+
+class Breakers(Mapping[str, BreakerHandle]):
+    """Find breakers by name. Iterating gives those that exist so far."""
+
+    def __init__(self, stock: Stock, named: Callable[[], Mapping[str, Effective]]) -> None:
+        self._stock = stock
+        self._named = named
+
+    def __getitem__(self, name: str) -> BreakerHandle:
+        rules = self._named()
+        found = rules.get(name)
+        if found is not None and found.rule.kind == "breaker":
+            key = only_key(found.rule)
+            if key is None:
+                raise KeyError(f"rule '{name}' has a breaker for each key: write '{name}/key'")
+            return BreakerHandle(name, key, found, self._stock)
+        cut = name.rfind("/")
+        while cut > 0:
+            found = rules.get(name[:cut])
+            if found is not None and found.rule.kind == "breaker" and only_key(found.rule) is None:
+                return BreakerHandle(name, bounded(name[cut + 1 :]), found, self._stock)
+            cut = name.rfind("/", 0, cut)
+        raise KeyError(f"no breaker '{name}'; there are {', '.join(self._known(rules)) or 'none'}")
+
+    def __iter__(self) -> Iterator[str]:
+        rules = self._named()
+        keys = {name: list(states.states) for name, states in list(self._stock.ledger.breakers.items())}
+        for name, (rule, state_name) in rules.items():
+            if rule.kind == "breaker":
+                label = breaker_label(rule)
+                alone = only_key(rule)
+                yield from [name] if alone is not None else [label(key) for key in keys.get(state_name, ())]
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _known(self, rules: Mapping[str, Effective]) -> list[str]:
+        names = [name if only_key(rule) is not None else f"{name}/..." for name, (rule, _) in rules.items() if rule.kind == "breaker"]
+        return names[:10]

@@ -1,0 +1,118 @@
+"""Bulkheads at the gate: how many at once.
+
+Law: a place is given back exactly once, by whoever holds it; a waiter that is handed a place it no longer wants passes
+it on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from guardrail.admission.gate import Gate, Row
+from guardrail.admission.waiter import Waiter
+
+if TYPE_CHECKING:
+    from guardrail.admission.call import Call
+    from guardrail.admission.object_states import BulkheadStates
+    from guardrail.core.bulkhead import BulkheadState
+    from guardrail.core.verdict import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkheadGate(Gate):
+    """Ask one bulkhead for a place, or queue for one."""
+
+    states: BulkheadStates
+    max_wait_us: int
+
+
+class AskedBulkhead:
+    """Hold, or wait for, one place for one call."""
+
+    __slots__ = ("_forks", "_state", "_waiter", "gate", "holds", "key", "row", "waited_us", "watching")
+
+    def __init__(self, gate: BulkheadGate, call: Call) -> None:
+        self.gate = gate
+        self.key = gate.key_for(call)
+        self.watching = gate.only_watches(self.key)
+        self.row: Row | None = None
+        self.holds = False
+        self.waited_us = 0
+        self._forks = 0
+        self._state: BulkheadState[Waiter]
+        self._waiter: Waiter | None = None
+
+    def ask(self, now_us: int) -> bool:
+        """Look whether there is a place, taking nothing."""
+        states = self.gate.states
+        self._find(now_us)
+        places = states.bulkhead.view(self._state)
+        if places and not self._state.waiting:
+            self._allow(places - 1)
+            return True
+        self.refuse("bulkhead_full")
+        return False
+
+    def take(self, now_us: int) -> bool:
+        """Take a place if one is free and nobody is ahead."""
+        self._find(now_us)
+        if self.gate.states.bulkhead.take(self._state):
+            self._hold()
+            return True
+        self.refuse("bulkhead_full")
+        return False
+
+    def queue(self, until_us: int, *, returning: bool) -> Waiter | None:
+        """Stand in line; None: the line is as long as it may be.
+
+        Args:
+            returning: The call held a place before and slept for a limit: it stands ahead of new arrivals.
+        """
+        waiter = Waiter(until_us, lambda: self.gate.ledger.soon(self.leave))
+        if not self.gate.states.bulkhead.queue(self._state, waiter, returning):
+            return None
+        self._waiter = waiter
+        self.gate.ledger.waiting.add(waiter)
+        return waiter
+
+    def leave_queue(self) -> bool:
+        """Stop waiting; True: with a place."""
+        waiter, self._waiter = self._waiter, None
+        if waiter is None:
+            return False
+        self.gate.ledger.waiting.discard(waiter)
+        if waiter.granted:
+            self._hold()
+            return True
+        self.gate.states.bulkhead.leave(self._state, waiter)
+        return False
+
+    def leave(self) -> None:
+        """Give the place to whoever is next in line, and stand in no line any more."""
+        self.leave_queue()
+        if self.holds:
+            self.holds = False
+            if self._forks == self.gate.ledger.forks:
+                waiter = self.gate.states.release(self._state)
+                if waiter is not None:
+                    self.gate.ledger.wake(waiter)
+
+    def refuse(self, reason: Reason) -> None:
+        """Write down that there is no place."""
+        capacity = self.gate.states.bulkhead.max_concurrent
+        self.row = Row(self.gate.text, reason, capacity, 0, wait_us=self.waited_us)
+
+    def _find(self, now_us: int) -> None:
+        states = self.gate.states
+        _, self._state = states.find(self.key, now_us)
+        self.gate.ledger.overflowed(self.gate.name, states)
+
+    def _hold(self) -> None:
+        self.holds = True
+        self._forks = self.gate.ledger.forks
+        self._allow(self.gate.states.bulkhead.view(self._state))
+
+    def _allow(self, remaining: int) -> None:
+        capacity = self.gate.states.bulkhead.max_concurrent
+        self.row = Row(self.gate.text, None, capacity, remaining, wait_us=self.waited_us)

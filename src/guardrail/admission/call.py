@@ -1,0 +1,97 @@
+"""One call, and the keys under which rules count it.
+
+Law: two calls share a state exactly when the values of the rule's `key:` are equal. The encoding is injective (long values
+by a 128-bit digest), so no value can be made up that lands in somebody else's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+Get = Callable[[str], object]
+KeyParts = tuple[tuple[str, ...], ...]
+
+LONGEST_KEY = 128  # characters; what is longer is kept as a digest, so that a key costs bounded memory
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Hold what rules may look at.
+
+    Attributes:
+        get: Looks up an attribute by its name; None where it is missing.
+        cost: Tokens the call takes from limits that do not say otherwise.
+        max_wait_us: The longest time that all waits together may take; None leaves it to the rules.
+    """
+
+    resource: str
+    get: Get
+    cost: int = 1
+    max_wait_us: int | None = None
+
+
+def text_of(value: object) -> str:
+    """Write an attribute's value as text. A missing one is the empty string."""
+    if type(value) is str:
+        return value
+    return "" if value is None else str(value)
+
+
+def key_of(parts: KeyParts, get: Get) -> str:
+    """Encode the values of a rule's `key:` as one string."""
+    if len(parts) == 1:
+        return bounded(_value(parts[0], get))
+    return bounded(joined([_value(part, get) for part in parts]))
+
+
+def keys_for(parts: KeyParts, values: Sequence[object]) -> list[str]:
+    """Encode values given by hand, as `Guard.reset` takes them: one key, or one for each alternative name.
+
+    Raises:
+        ValueError: There are more or fewer values than the rule's key has parts.
+    """
+    if len(values) != len(parts):
+        raise ValueError(f"the key has {len(parts)} parts, got {len(values)} values")
+    combinations: list[list[str]] = [[]]
+    for part, value in zip(parts, values, strict=True):
+        texts = [_tagged(name, text_of(value)) for name in part] if len(part) > 1 else [text_of(value)]
+        combinations = [[*before, text] for before in combinations for text in texts]
+    return [bounded(row[0] if len(parts) == 1 else joined(row)) for row in combinations]
+
+
+def joined(values: Sequence[str]) -> str:
+    """Join values so that no two different lists give the same text (netstrings without the comma)."""
+    return "".join(f"{len(value)}:{value}" for value in values)
+
+
+def bounded(key: str) -> str:
+    """Return *key*, or its digest where it is long. NUL opens a digest and nothing else."""
+    if len(key) <= LONGEST_KEY and not key.startswith("\0"):
+        return key
+    return "\0" + _digest(key, 16).hex()
+
+
+def falls_within(share_numerator: int, share_denominator: int, rule: str, key: str) -> bool:
+    """Tell whether *key* is among the share of keys for which a partly enforced rule is enforced."""
+    place = int.from_bytes(_digest(joined([rule, key]), 8), "big")
+    return place * share_denominator < share_numerator << 64
+
+
+def _value(alternatives: tuple[str, ...], get: Get) -> str:
+    if len(alternatives) == 1:
+        return text_of(get(alternatives[0]))
+    for name in alternatives:
+        if tagged := _tagged(name, text_of(get(name))):
+            return tagged
+    return ""
+
+
+def _tagged(name: str, text: str) -> str:
+    return f"{name}={text}" if text else ""
+
+
+def _digest(text: str, size: int) -> bytes:
+    from hashlib import blake2b  # loads OpenSSL; few calls need it
+
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).digest()

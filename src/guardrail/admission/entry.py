@@ -1,0 +1,57 @@
+"""Entry: one call on its way in, as `with` or `async with`.
+
+Law: the call is decided when the block is entered, and ends when it is left, with the error it was left by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from guardrail.admission.permit import Permit, aenter, enter
+
+if TYPE_CHECKING:
+    from guardrail.admission.call import Call
+    from guardrail.admission.gate import Gate
+    from guardrail.admission.ledger import Ledger
+
+
+class Entry:
+    """Admit one call: `with guard.enter(...) as permit:`. Raises Refused where a rule says no."""
+
+    __slots__ = ("_call", "_gates", "_ledger", "_permit")
+
+    def __init__(self, gates: Sequence[Gate], call: Call, ledger: Ledger) -> None:
+        self._gates = gates
+        self._call = call
+        self._ledger = ledger
+        self._permit: Permit | None = None
+
+    def __enter__(self) -> Permit:
+        self._check_unused()
+        return self._hold(enter(self._gates, self._call, self._ledger))
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._permit is not None:
+            self._permit.exit(error)
+
+    async def __aenter__(self) -> Permit:
+        self._check_unused()
+        return self._hold(await aenter(self._gates, self._call, self._ledger))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._permit is not None:
+            await self._permit.aexit(error)
+
+    def _hold(self, permit: Permit) -> Permit:
+        if not permit:
+            raise permit.refusal()
+        self._permit = permit
+        return permit
+
+    def _check_unused(self) -> None:
+        if self._permit is not None:
+            raise RuntimeError("this entry has been used: call guard.enter() for each call")

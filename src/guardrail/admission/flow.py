@@ -1,0 +1,151 @@
+"""The flow of one decision, written once, and its two drivers.
+
+    breakers are asked          nothing is taken
+    bulkheads                   a place is taken, or queued for
+    limits                      all of them are charged, or none
+    granted with a wait         the places are given back, the call sleeps, queues again ahead of new arrivals
+    breakers are asked again    and count the call
+
+Law: each stretch between two `yield`s is one turn of the ledger; nothing waits inside a turn, and no place is held while
+the call sleeps for a limit. Whatever was taken before a refusal, a timeout or a cancellation is given back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from threading import TIMEOUT_MAX, Event
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from guardrail.admission.attempt import Attempt
+    from guardrail.admission.bulkhead_gate import AskedBulkhead
+    from guardrail.admission.ledger import Ledger
+    from guardrail.admission.waiter import Waiter
+
+CLOCK_GRAIN_US = 1_000  # a sleep that ends early by less than this is finished; a longer rest is a clock that stepped
+
+
+class Wait(NamedTuple):
+    """Ask the driver to wait until a place is handed over, or time is up."""
+
+    waiter: Waiter
+    seconds: float
+
+
+class Sleep(NamedTuple):
+    """Ask the driver to sleep."""
+
+    seconds: float
+
+
+Steps = Generator[Wait | Sleep, None, None]
+
+
+def admission(attempt: Attempt) -> Steps:
+    """Decide one call. `attempt.granted` and `attempt.decision()` say how it went."""
+    ledger = attempt.ledger
+    try:
+        attempt.start(ledger.now_us)
+        if not attempt.ask_breakers(ledger.now_us):
+            return
+        asked_in = ledger.turn
+        for asked in attempt.bulkheads:
+            if not (yield from _place(asked, attempt, returning=False)):
+                return
+        wait_us = attempt.charge(ledger.now_us)
+        if wait_us is None:
+            return
+        if wait_us:
+            attempt.leave_places()
+            yield from _sleep(ledger, ledger.now_us + wait_us)
+            for asked in attempt.bulkheads:
+                if not (yield from _place(asked, attempt, returning=True)):
+                    return
+        if asked_in != ledger.turn and not attempt.ask_breakers(ledger.now_us):
+            return
+        attempt.admit(ledger.now_us)
+    finally:
+        if not attempt.granted:
+            ledger.soon(attempt.give_back)
+
+
+def drive(attempt: Attempt) -> None:
+    """Decide one call, waiting in this thread."""
+    steps = admission(attempt)
+    try:
+        while (need := _next(attempt.ledger, steps)) is not None:
+            match need:
+                case Wait(waiter, seconds):
+                    event = Event()
+                    waiter.wake = event.set
+                    if not waiter.granted:
+                        event.wait(min(seconds, TIMEOUT_MAX))
+                case Sleep(seconds):
+                    attempt.ledger.clock.sleep(seconds)
+    finally:
+        steps.close()
+
+
+async def adrive(attempt: Attempt) -> None:
+    """Decide one call, waiting in this task."""
+    steps = admission(attempt)
+    try:
+        while (need := _next(attempt.ledger, steps)) is not None:
+            match need:
+                case Wait(waiter, seconds):
+                    await _until_woken(waiter, seconds)
+                case Sleep(seconds):
+                    await attempt.ledger.clock.asleep(seconds)
+    finally:
+        steps.close()
+
+
+async def _until_woken(waiter: Waiter, seconds: float) -> None:
+    import asyncio  # as heavy as the rest of the package; only waiting tasks need it
+
+    loop = asyncio.get_running_loop()
+    woken = loop.create_future()
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(lambda: woken.done() or woken.set_result(None))
+
+    waiter.wake = wake
+    if not waiter.granted:
+        await asyncio.wait([woken], timeout=seconds)
+
+
+def _next(ledger: Ledger, steps: Steps) -> Wait | Sleep | None:
+    with ledger:
+        return next(steps, None)
+
+
+def _place(asked: AskedBulkhead, attempt: Attempt, *, returning: bool) -> Generator[Wait | Sleep, None, bool]:
+    """Take a place of one bulkhead, or queue for it as long as the rule and the call allow."""
+    ledger = attempt.ledger
+    if asked.take(ledger.now_us):
+        return True
+    began_us = ledger.now_us
+    patience_us = asked.gate.max_wait_us - asked.waited_us
+    left_us = attempt.left_us(began_us)
+    if left_us is not None:
+        patience_us = min(patience_us, left_us)
+    if patience_us <= 0:
+        return False
+    until_us = began_us + patience_us
+    waiter = asked.queue(until_us, returning=returning)
+    if waiter is None:
+        return False
+    yield Wait(waiter, patience_us / 1_000_000)
+    if not waiter.granted and 0 < (rest_us := until_us - ledger.now_us) <= patience_us:
+        yield Sleep(rest_us / 1_000_000)  # the clock is behind the driver's: it says when time is up
+    asked.waited_us += max(0, ledger.now_us - began_us)
+    if asked.leave_queue():
+        return True
+    asked.refuse("bulkhead_timeout")
+    return False
+
+
+def _sleep(ledger: Ledger, until_us: int) -> Steps:
+    yield Sleep((until_us - ledger.now_us) / 1_000_000)
+    while 0 < (rest_us := until_us - ledger.now_us) < CLOCK_GRAIN_US:
+        yield Sleep(rest_us / 1_000_000)

@@ -1,0 +1,93 @@
+"""Gate: one rule of a resource, joined with its states and ready to be asked.
+
+Law: whatever of a rule does not depend on the call is worked out in the gate, once for a plan. What one call needs of it
+(its key, what it took) is in an `Asked`, one for each gate and call, whose methods run inside a turn of the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from guardrail.admission.call import Call, KeyParts, falls_within, key_of
+from guardrail.core.verdict import Kind, Reason, Verdict
+
+if TYPE_CHECKING:
+    from guardrail.admission.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Hold what every kind of gate has.
+
+    Attributes:
+        order: The rule's place among the rules of the plan; verdicts are listed in it.
+        text: The rule's numbers as a person would write them.
+        applies: Tells whether the rule's `when:` fits a call; None: always.
+        enforced: The share of keys for which the rule is enforced; for the rest it only watches.
+    """
+
+    order: int
+    name: str
+    kind: Kind
+    text: str
+    key: KeyParts
+    applies: Callable[[Call], bool] | None
+    enforced: Fraction
+    ledger: Ledger
+
+    def key_for(self, call: Call) -> str:
+        """Return the key under which this rule counts *call*."""
+        return key_of(self.key, call.get) if self.key else ""
+
+    def only_watches(self, key: str) -> bool:
+        """Tell whether the rule never refuses a call with this key."""
+        share = self.enforced
+        return share != 1 and not falls_within(share.numerator, share.denominator, self.name, key)
+
+
+class Row:
+    """Hold what one gate said of one call, in whole microseconds: a verdict that costs nothing until somebody looks."""
+
+    __slots__ = ("allowed", "capacity", "reason", "remaining", "reset_after_us", "retry_after_us", "text", "wait_us")
+
+    def __init__(
+        self,
+        text: str,
+        reason: Reason | None = None,
+        capacity: int | None = None,
+        remaining: int | None = None,
+        retry_after_us: int | None = None,
+        reset_after_us: int | None = None,
+        wait_us: int = 0,
+    ) -> None:
+        self.allowed = reason is None
+        self.text = text
+        self.reason = reason
+        self.capacity = capacity
+        self.remaining = remaining
+        self.retry_after_us = retry_after_us
+        self.reset_after_us = reset_after_us
+        self.wait_us = wait_us
+
+    def verdict(self, gate: Gate, *, shadow: bool) -> Verdict:
+        """Return the same in seconds, for people."""
+        return Verdict(
+            rule=gate.name,
+            kind=gate.kind,
+            allowed=self.allowed,
+            reason=self.reason,
+            limit=self.capacity,
+            remaining=self.remaining,
+            retry_after=_seconds(self.retry_after_us),
+            reset_after=_seconds(self.reset_after_us),
+            wait=self.wait_us / 1_000_000,
+            shadow=shadow,
+            text=self.text,
+        )
+
+
+def _seconds(time_us: int | None) -> float | None:
+    return None if time_us is None else time_us / 1_000_000

@@ -1,0 +1,135 @@
+"""Ledger: all state of one guard in this process, under one lock.
+
+Law: state is read and written only inside a turn; a turn holds the lock and reads the clock once, inside it. What must
+not happen under the lock (listeners, waking whoever waits) is collected and happens right after it.
+
+A way out (`soon`) never waits for the lock: it may be taken in a finalizer that runs on the very thread that holds it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from guardrail.telemetry.events import BreakerMoved, KeysOverflowed
+from guardrail.telemetry.notify import notify
+
+if TYPE_CHECKING:
+    from guardrail.admission.limit_states import LimitStates
+    from guardrail.admission.object_states import BreakerStates, BulkheadStates
+    from guardrail.admission.waiter import Waiter
+    from guardrail.clock import Clock
+    from guardrail.core.breaker_state import Transition
+    from guardrail.telemetry.events import Event, Listener
+
+
+class Ledger:
+    """Hold the states by rule name, and the lock. `with ledger as now_us:` is one turn; turns do not nest.
+
+    Attributes:
+        now_us: The time of the current or last turn.
+        turn: Counts turns: what was learned in this one is still true while the number is the same.
+        steps: How often the clock was seen to step back; a charge from before a step is not given back.
+        forks: How often this process was forked off; permits from before it are the parent's.
+    """
+
+    def __init__(self, clock: Clock, max_keys: int, listeners: Sequence[Listener]) -> None:
+        self.clock = clock
+        self.max_keys = max_keys
+        self.limits: dict[str, LimitStates] = {}
+        self.breakers: dict[str, BreakerStates] = {}
+        self.bulkheads: dict[str, BulkheadStates] = {}
+        self.waiting: set[Waiter] = set()
+        self.now_us = clock.now_us()
+        self.turn = 0
+        self.steps = 0
+        self.forks = 0
+        self.lock = Lock()
+        self.deferred: deque[Callable[[], None]] = deque()
+        self.listeners = listeners
+        self._news: list[Event] = []
+        self._woken: list[Waiter] = []
+
+    def __enter__(self) -> int:
+        self.lock.acquire()
+        return self._begin()
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+        if self.deferred:
+            self.drain()
+
+    def soon(self, step: Callable[[], None]) -> None:
+        """Run *step* in a turn: now, or where the lock is held, right after whoever holds it. Never waits."""
+        self.deferred.append(step)
+        self.drain()
+
+    def drain(self) -> None:
+        """Run what was put off. Whoever releases the lock looks here afterwards, so nothing is left behind."""
+        while self.deferred and self.lock.acquire(blocking=False):
+            self._begin()
+            self._end()
+
+    def say(self, event: Event) -> None:
+        """Tell the listeners once the lock is free."""
+        self._news.append(event)
+
+    def wake(self, waiter: Waiter) -> None:
+        """Wake a waiter once the lock is free."""
+        self._woken.append(waiter)
+
+    def moved(self, name: str, transition: Transition | None) -> None:
+        """Report what a breaker did, if it did anything."""
+        if transition is not None:
+            self.say(BreakerMoved(name, transition.from_state, transition.to_state, transition.reason))
+
+    def overflowed(self, rule: str, states: LimitStates | BreakerStates | BulkheadStates) -> None:
+        """Report, once, that a rule's keys are all in use and further ones share a state."""
+        if states.overflowed_now:
+            states.overflowed_now = False
+            self.say(KeysOverflowed(rule, states.bound))
+
+    def expire_waiters(self) -> None:
+        """Wake every waiter whose time is up by the clock: it was moved by hand."""
+        with self as now_us:
+            for waiter in self.waiting:
+                if waiter.deadline_us <= now_us:
+                    self.wake(waiter)
+
+    def after_fork(self) -> None:
+        """Start again in a forked child: other threads, and the places they held, stayed with the parent."""
+        self.forks += 1
+        self.lock = Lock()
+        self.deferred = deque()
+        self.waiting = set()
+        self._news, self._woken = [], []
+        for bulkheads in self.bulkheads.values():
+            bulkheads.states.clear()
+
+    def _begin(self) -> int:
+        try:
+            now_us = self.clock.now_us()
+            if now_us < self.now_us:
+                self.steps += 1
+            self.now_us = now_us
+            self.turn += 1
+            while self.deferred:
+                self.deferred.popleft()()
+        except BaseException:
+            self.lock.release()
+            raise
+        return now_us
+
+    def _end(self) -> None:
+        news, woken = self._news, self._woken
+        if news:
+            self._news = []
+        if woken:
+            self._woken = []
+        self.lock.release()
+        for waiter in woken:
+            waiter.rouse()
+        if news:
+            notify(self.listeners, news)

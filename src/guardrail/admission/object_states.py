@@ -1,0 +1,107 @@
+"""The states of one breaker or bulkhead rule: objects, one for each key.
+
+Law: a state that says something (an open breaker, an occupied bulkhead) is never dropped to make room, nor is one that a
+compiled plan holds on to. Callers hold the ledger's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from guardrail.admission.keyring import OVERFLOW, Keyring
+from guardrail.admission.waiter import Waiter
+from guardrail.core.breaker import Breaker
+from guardrail.core.breaker_state import BreakerState
+from guardrail.core.bulkhead import Bulkhead, BulkheadState
+
+S = TypeVar("S")
+
+MOST_OBJECTS = 10_000
+
+
+class ObjectStates(Generic[S]):
+    """Keep one state object for each key, at most 10,000 of them."""
+
+    __slots__ = ("_fresh", "_is_idle", "_pinned", "_ring", "overflowed_now", "states")
+
+    def __init__(self, fresh: Callable[[int], S], is_idle: Callable[[S, int], bool]) -> None:
+        self._fresh = fresh
+        self._is_idle = is_idle
+        self._ring = Keyring(MOST_OBJECTS)
+        self._pinned: set[str] = set()
+        self.states: dict[str, S] = {}
+        self.overflowed_now = False  # set when the overflow state is first used; the ledger reports it once
+
+    @property
+    def bound(self) -> int:
+        """Return how many keys have a state of their own at most."""
+        return self._ring.bound
+
+    def find(self, key: str, now_us: int) -> tuple[str, S]:
+        """Return where *key* is kept and its state, which exists from the first look."""
+        state = self.states.get(key)
+        if state is None:
+            if not self._ring.room_for(key, lambda old: self._may_go(old, now_us), self._drop):
+                if not self._ring.overflowed:
+                    self._ring.overflowed = self.overflowed_now = True
+                key = OVERFLOW
+                state = self.states.get(key)
+            if state is None:
+                state = self.states[key] = self._fresh(now_us)
+        return key, state
+
+    def pin(self, key: str, now_us: int) -> S:
+        """Find the state of *key* and never drop it: a compiled plan will hold on to it."""
+        home, state = self.find(key, now_us)
+        self._pinned.add(home)
+        return state
+
+    def _may_go(self, key: str, now_us: int) -> bool:
+        state = self.states.get(key)
+        return state is None or (key not in self._pinned and self._is_idle(state, now_us))
+
+    def _drop(self, key: str) -> None:
+        self.states.pop(key, None)
+
+
+class BreakerStates(ObjectStates[BreakerState]):
+    """Keep the breakers of one rule."""
+
+    __slots__ = ("breaker",)
+
+    def __init__(self, breaker: Breaker) -> None:
+        super().__init__(lambda now_us: self.breaker.fresh(now_us), lambda state, now_us: self.breaker.is_idle(state, now_us))
+        self.breaker = breaker
+
+    def switch(self, breaker: Breaker) -> None:
+        """Go on with other thresholds; breakers keep their state, and their window if its shape is the same."""
+        old, self.breaker = self.breaker, breaker
+        if old != breaker:
+            for state in self.states.values():
+                breaker.adopt(state, old)
+
+
+class BulkheadStates(ObjectStates[BulkheadState[Waiter]]):
+    """Keep the bulkheads of one rule."""
+
+    __slots__ = ("bulkhead",)
+
+    def __init__(self, bulkhead: Bulkhead) -> None:
+        super().__init__(lambda _: BulkheadState(), lambda state, _: not state.in_use and not state.waiting)
+        self.bulkhead = bulkhead
+
+    def switch(self, bulkhead: Bulkhead) -> list[Waiter]:
+        """Go on with another size; return the waiters that now have a place."""
+        old, self.bulkhead = self.bulkhead, bulkhead
+        granted = [waiter for state in self.states.values() for waiter in bulkhead.resize(state)] if old != bulkhead else []
+        for waiter in granted:
+            waiter.granted = True
+        return granted
+
+    def release(self, state: BulkheadState[Waiter]) -> Waiter | None:
+        """Give one place back; return the waiter that has it now."""
+        waiter = self.bulkhead.release(state)
+        if waiter is not None:
+            waiter.granted = True
+        return waiter

@@ -1,0 +1,143 @@
+"""Permit: what a call gets from the gates, and hands back when it is over.
+
+Law: the first exit counts, later ones do nothing; a permit that is dropped without an exit gives back what it holds.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from guardrail.admission.attempt import Attempt
+from guardrail.admission.flow import adrive, drive
+from guardrail.admission.outcome import plain_outcome
+from guardrail.core.verdict import Decision
+from guardrail.errors import BreakerOpen, BulkheadFull, RateLimited, Refused
+from guardrail.telemetry.events import CallRefused
+from guardrail.telemetry.notify import notify
+
+if TYPE_CHECKING:
+    from guardrail.admission.call import Call
+    from guardrail.admission.gate import Gate
+    from guardrail.admission.ledger import Ledger
+
+REFUSALS = {"limit": RateLimited, "breaker": BreakerOpen, "bulkhead": BulkheadFull}
+
+
+class Permit:
+    """Say whether a call may go ahead; true if it may. Safe from any thread or task."""
+
+    __slots__ = ("_attempt", "_decision")
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._decision: Decision | None = None
+
+    def __bool__(self) -> bool:
+        return self._attempt.granted
+
+    def __repr__(self) -> str:
+        state = "refused" if not self else "over" if self._attempt.ended else "granted"
+        return f"<Permit for {self._attempt.call.resource!r}: {state}>"
+
+    @property
+    def decision(self) -> Decision:
+        """What all rules together said, granted or not."""
+        if self._decision is None:
+            self._decision = self._attempt.decision()
+        return self._decision
+
+    def exit(self, error: BaseException | None = None, *, failed: bool = False) -> None:
+        """End the call. Never waits and never raises.
+
+        Args:
+            error: What the call raised.
+            failed: The call came back, but its answer is a failure.
+        """
+        attempt = self._attempt
+        if attempt.granted and not attempt.ended:
+            outcome = plain_outcome(error, failed)
+            outcomes = [breaker.gate.outcome_of(error, failed) for breaker in attempt.tickets()]
+            attempt.ledger.soon(lambda: attempt.leave(outcome, outcomes))
+
+    async def aexit(self, error: BaseException | None = None, *, failed: bool = False) -> None:
+        """End the call, as `exit` does; the twin for stores that answer over the network."""
+        self.exit(error, failed=failed)
+
+    def begin(self) -> None:
+        """Say that the answer has begun: a stream's first item, a response's start. Breakers measure until here."""
+        if self._attempt.granted:
+            self._attempt.ledger.soon(self._attempt.begin)
+
+    def settle(self, cost: int) -> None:
+        """Correct the cost of the call, once it is known. Only limits that took the call's own cost are corrected.
+
+        A surplus is given back; a deficit is charged now, and later calls wait for it.
+
+        Raises:
+            TypeError: The cost is no whole number.
+            ValueError: It is below 0.
+        """
+        checked_cost(cost)
+        if self._attempt.granted:
+            self._attempt.ledger.soon(lambda: self._attempt.settle(cost))
+
+    def refusal(self) -> Refused:
+        """Return the error that says why the call may not go ahead, a new one each time."""
+        decision = self.decision
+        return REFUSALS.get(decision.kind or "", Refused)(self._attempt.call.resource, decision)
+
+    def __del__(self) -> None:
+        attempt = self._attempt
+        if attempt.granted and not attempt.ended:
+            ignored = ["ignored" for _ in attempt.tickets()]
+            attempt.ledger.soon(lambda: attempt.leave("ignored", ignored))
+            warnings.warn(f"{self!r} was dropped; call its exit()", ResourceWarning, stacklevel=2, source=self)
+
+
+def enter(gates: Sequence[Gate], call: Call, ledger: Ledger) -> Permit:
+    """Carry *call* through the gates, waiting in this thread. Never raises Refused."""
+    attempt = Attempt(gates, call, ledger)
+    drive(attempt)
+    return _concluded(attempt)
+
+
+async def aenter(gates: Sequence[Gate], call: Call, ledger: Ledger) -> Permit:
+    """Carry *call* through the gates, waiting in this task. Never raises Refused."""
+    attempt = Attempt(gates, call, ledger)
+    await adrive(attempt)
+    return _concluded(attempt)
+
+
+def peek(gates: Sequence[Gate], call: Call, ledger: Ledger) -> Decision:
+    """Return the decision that *call* would get now. Takes nothing and never waits."""
+    attempt = Attempt(gates, call, ledger)
+    with ledger as now_us:
+        attempt.look(now_us)
+    return attempt.decision()
+
+
+def checked_cost(cost: int) -> int:
+    """Return *cost*.
+
+    Raises:
+        TypeError: It is no whole number.
+        ValueError: It is below 0.
+    """
+    if not isinstance(cost, int) or isinstance(cost, bool):
+        raise TypeError(f"cost must be a whole number of tokens, such as cost=3, got {cost!r}")
+    if cost < 0:
+        raise ValueError(f"cost must be at least 0, got {cost}; tokens are given back with permit.settle(n)")
+    return cost
+
+
+def _concluded(attempt: Attempt) -> Permit:
+    permit = Permit(attempt)
+    if not attempt.granted and attempt.ledger.listeners:
+        decision = permit.decision
+        event = CallRefused(
+            attempt.call.resource, decision.rule or "", decision.kind or "limit", decision.reason or "rate", decision, shadow=False
+        )
+        notify(attempt.ledger.listeners, [event])
+    return permit

@@ -1,0 +1,210 @@
+"""Stock: joins the rules in force with their states in the ledger, and carries states over to other rules.
+
+Law: a state lives as long as its rule's name. Other numbers keep it; another algorithm or key starts it afresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from guardrail.admission.breaker_gate import BreakerGate
+from guardrail.admission.bulkhead_gate import BulkheadGate
+from guardrail.admission.call import bounded
+from guardrail.admission.limit_gate import LimitGate
+from guardrail.admission.limit_states import KeyedStates, LimitStates, OneState
+from guardrail.admission.object_states import BreakerStates, BulkheadStates
+from guardrail.admission.outcome import classifier
+from guardrail.admission.overrides import RateLookup, Terms
+
+if TYPE_CHECKING:
+    from guardrail.admission.call import Call
+    from guardrail.admission.gate import Gate
+    from guardrail.admission.in_force import Effective
+    from guardrail.admission.ledger import Ledger
+    from guardrail.rules.model import BreakerRule, BulkheadRule, LimitRule, Rule
+
+WATCHED = Fraction(0)
+BY_RESOURCE = (("resource",),)
+
+Lookup = Callable[[str], object]
+
+
+class Stock:
+    """Find the states of rules in one ledger, making those that are missing."""
+
+    def __init__(self, ledger: Ledger, lookups: Mapping[str, Lookup]) -> None:
+        self.ledger = ledger
+        self._ask = lookups
+        self._lookups: dict[str, RateLookup] = {}
+        self._shapes: dict[str, object] = {}
+
+    def gates(self, effective: Iterable[Effective], *, watch_only: bool) -> tuple[Gate, ...]:
+        """Return a gate for each rule that is not off. Takes a turn of the ledger."""
+        with self.ledger:
+            return tuple(
+                self._gate(order, one, WATCHED if watch_only or one.rule.mode == "shadow" else one.rule.enforce)
+                for order, one in enumerate(effective)
+                if one.rule.mode != "off"
+            )
+
+    def carry_over(self, rules: Mapping[str, Rule], *, forget: bool) -> None:
+        """Go on with other rules, given by the names of their states.
+
+        Args:
+            forget: These are all the rules there are: states of others are forgotten.
+        """
+        ledger = self.ledger
+        with ledger:
+            self._lookups.clear()
+            for name in [*ledger.limits, *ledger.breakers, *ledger.bulkheads]:
+                if forget or name in rules:
+                    self._switch(name, rules.get(name))
+
+    def forget(self, effective: Effective, keys: list[str] | None) -> None:
+        """Forget what a rule has counted, for these keys or for all."""
+        rule, name = effective
+        ledger = self.ledger
+        with ledger as now_us:
+            if rule.kind == "limit" and name in ledger.limits:
+                ledger.limits[name].forget(keys)
+            elif rule.kind == "breaker" and name in ledger.breakers:
+                states, label = ledger.breakers[name], breaker_label(rule)
+                for key in list(states.states) if keys is None else keys:
+                    state = states.states.get(key)
+                    if state is not None:
+                        ledger.moved(label(key), states.breaker.reset(state, now_us))
+
+    def _switch(self, name: str, rule: Rule | None) -> None:
+        """Go on with another rule for one state, inside a turn: it is resized, rescaled, or forgotten."""
+        ledger = self.ledger
+        shape = None if rule is None else self._shape(rule)
+        if self._shapes.get(name) != shape:
+            del self._shapes[name]
+            for kind in (ledger.limits, ledger.breakers, ledger.bulkheads):
+                kind.pop(name, None)
+        elif rule is not None and rule.kind == "limit":
+            ledger.limits[name].switch(rule.limit())
+        elif rule is not None and rule.kind == "breaker":
+            ledger.breakers[name].switch(rule.breaker())
+        elif rule is not None:
+            for waiter in ledger.bulkheads[name].switch(rule.bulkhead()):
+                ledger.wake(waiter)
+
+    def _gate(self, order: int, effective: Effective, enforced: Fraction) -> Gate:
+        rule, name = effective
+        if rule.kind == "limit":
+            return LimitGate(
+                order=order,
+                name=rule.name,
+                kind=rule.kind,
+                text=rule.rate.text,
+                key=rule.key,
+                applies=_applies(rule),
+                enforced=enforced,
+                ledger=self.ledger,
+                states=self.limit_states(name, rule),
+                terms=Terms(rule.limit(), rule.rate.text),
+                overrides={key: Terms(rule.limit(rate), rate.text) for key, rate in rule.overrides.items()},
+                lookup=self._lookup(rule),
+                cost=rule.cost,
+                on_failure_only=rule.charge == "failure",
+            )
+        if rule.kind == "breaker":
+            return BreakerGate(
+                order=order,
+                name=rule.name,
+                kind=rule.kind,
+                text="",
+                key=rule.key,
+                applies=_applies(rule),
+                enforced=enforced,
+                ledger=self.ledger,
+                states=self.breaker_states(name, rule),
+                outcome_of=classifier(rule.failures, rule.ignore),
+                label=breaker_label(rule),
+            )
+        return BulkheadGate(
+            order=order,
+            name=rule.name,
+            kind=rule.kind,
+            text=str(rule.max_concurrent),
+            key=rule.key,
+            applies=_applies(rule),
+            enforced=enforced,
+            ledger=self.ledger,
+            states=self.bulkhead_states(name, rule),
+            max_wait_us=rule.max_wait_us,
+        )
+
+    def limit_states(self, name: str, rule: LimitRule) -> LimitStates:
+        """Return the states of a limit, inside a turn."""
+        states = self.ledger.limits.get(name)
+        if states is None:
+            self._shapes[name] = self._shape(rule)
+            limit = rule.limit()
+            one = not rule.key and rule.name not in self._ask
+            states = OneState(limit, self.ledger.now_us) if one else KeyedStates(limit, self.ledger.max_keys)
+            self.ledger.limits[name] = states
+        return states
+
+    def breaker_states(self, name: str, rule: BreakerRule) -> BreakerStates:
+        """Return the states of a breaker, inside a turn."""
+        states = self.ledger.breakers.get(name)
+        if states is None:
+            self._shapes[name] = self._shape(rule)
+            states = self.ledger.breakers[name] = BreakerStates(rule.breaker())
+        return states
+
+    def bulkhead_states(self, name: str, rule: BulkheadRule) -> BulkheadStates:
+        """Return the states of a bulkhead, inside a turn."""
+        states = self.ledger.bulkheads.get(name)
+        if states is None:
+            self._shapes[name] = self._shape(rule)
+            states = self.ledger.bulkheads[name] = BulkheadStates(rule.bulkhead())
+        return states
+
+    def _shape(self, rule: Rule) -> object:
+        """Return what may not change if a state is to live on."""
+        return rule.kind, rule.key, rule.algorithm if rule.kind == "limit" else None
+
+    def _lookup(self, rule: LimitRule) -> RateLookup | None:
+        ask = self._ask.get(rule.name)
+        if ask is None:
+            return None
+        if rule.name not in self._lookups:
+            self._lookups[rule.name] = RateLookup(ask, lambda rate: _terms(rule, rate), self.ledger.clock)
+        return self._lookups[rule.name]
+
+
+def breaker_label(rule: BreakerRule) -> Callable[[str], str]:
+    """Return how the breakers of a rule are called: by its name, with the key where there can be several."""
+    name = rule.name
+    return (lambda key: f"{name}/{key}") if only_key(rule) is None else (lambda _: name)
+
+
+def only_key(rule: BreakerRule) -> str | None:
+    """Return the key of a rule's one breaker; None: it can have several."""
+    from guardrail.rules.match import is_pattern
+
+    if not rule.key:
+        return ""
+    alone = rule.key == BY_RESOURCE and len(rule.resource) == 1 and not is_pattern(rule.resource[0])
+    return bounded(rule.resource[0]) if alone else None
+
+
+def _terms(rule: LimitRule, rate: object) -> Terms:
+    from guardrail.rules.units import Rate, parse_rate
+
+    parsed = rate if isinstance(rate, Rate) else parse_rate(str(rate))
+    return Terms(rule.limit(parsed), parsed.text)
+
+
+def _applies(rule: Rule) -> Callable[[Call], bool] | None:
+    if not rule.when:
+        return None
+    from guardrail.rules.match import matches_when
+
+    when = rule.when
+    return lambda call: matches_when(when, call.get)

@@ -1,0 +1,1 @@
+"""Core: everything that decides. Pure: integers in, integers out."""

@@ -1,0 +1,107 @@
+"""Binding: one decorated function, its stack of rules and the plan that is in force for it.
+
+Law: all decorators on one function make one plan. The plan is remade when rules or guard change, and not otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from guardrail.admission.call import Call
+from guardrail.admission.closures import SLOW
+from guardrail.admission.compiled import Compiled, compile_gates
+from guardrail.admission.gate import Gate
+from guardrail.admission.host import Host
+from guardrail.admission.ledger import Ledger
+from guardrail.admission.permit import Permit, aenter, enter
+from guardrail.decorators.arguments import Arguments
+from guardrail.decorators.fallback import Fallback
+from guardrail.decorators.kinds import CallableKind
+
+Key = Callable[[tuple[Any, ...], dict[str, Any]], str]
+
+
+class BoundPlan:
+    """Hold what one revision of the rules says of one function.
+
+    Attributes:
+        admit: The compiled closure; it answers `SLOW` where only the flow can decide.
+        key: Reads the key that `admit` wants from the arguments; None: it wants none.
+    """
+
+    __slots__ = ("admit", "epoch", "fail", "gates", "key", "leave", "ledger")
+
+    def __init__(self, epoch: object, gates: tuple[Gate, ...], ledger: Ledger, compiled: Compiled | None, key: Key | None) -> None:
+        self.epoch = epoch
+        self.gates = gates
+        self.ledger = ledger
+        self.key = key
+        self.admit: Callable[[str], Any] = compiled.admit if compiled else lambda _: SLOW
+        self.leave: Callable[[Any], None] = compiled.leave if compiled else _never
+        self.fail: Callable[[Any, BaseException], None] = compiled.fail if compiled else _never
+
+
+class Binding:
+    """Hold one decorated function.
+
+    Attributes:
+        function: What was decorated, without any of our wrappers.
+        names: The names of its rules in code, outermost decorator first.
+        wrapper: What stands in its place; another wrapper that copied our attributes is not it.
+    """
+
+    __slots__ = ("arguments", "failed", "fallback", "function", "host", "kind", "names", "plan", "resource", "wrapper")
+
+    def __init__(self, function: Callable[..., Any], kind: CallableKind, resource: str, host: Host) -> None:
+        self.function = function
+        self.kind = kind
+        self.resource = resource
+        self.host = host
+        self.arguments = Arguments(function)
+        self.names: tuple[str, ...] = ()
+        self.fallback: Fallback | None = None
+        self.failed: Callable[[Any], bool] | None = None
+        self.wrapper: object = None
+        self.plan = BoundPlan(object(), (), None, None, None)  # type: ignore[arg-type]  replaced before the first call
+
+    def renew(self) -> BoundPlan:
+        """Make the plan for the rules as they are now."""
+        desk = self.host.current()
+        epoch, gates = desk.gates_for(self.resource, self.names)
+        simple = self.failed is None and (self.fallback is None or not self.fallback.on)
+        compiled = compile_gates(gates, desk.ledger, self.resource, 1) if simple else None
+        keyed = None if compiled is None else compiled.keyed
+        key = None if keyed is None else self.arguments.key_reader(keyed.key, self.resource)
+        self.plan = plan = BoundPlan(epoch, gates, desk.ledger, compiled, key)
+        return plan
+
+    def current(self) -> BoundPlan:
+        """Return the plan, renewed if the rules have changed."""
+        plan = self.plan
+        return plan if plan.epoch is self.host.epoch else self.renew()
+
+    def enter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Permit:
+        """Take one call through the flow, waiting in this thread."""
+        plan = self.current()
+        return enter(plan.gates, self._call(args, kwargs), plan.ledger)
+
+    async def aenter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Permit:
+        """Take one call through the flow, waiting in this task."""
+        plan = self.current()
+        return await aenter(plan.gates, self._call(args, kwargs), plan.ledger)
+
+    def answers(self, error: BaseException) -> Fallback | None:
+        """Return the fallback if it answers this error of the function."""
+        return self.fallback if self.fallback is not None and isinstance(error, self.fallback.on) else None
+
+    def is_failure(self, result: Any) -> bool:
+        """Tell whether a result counts as a failure."""
+        return self.failed is not None and bool(self.failed(result))
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        return Call(self.resource, self.arguments.getter(self.resource, args, kwargs))
+
+
+def _never(*_: object) -> None:
+    raise AssertionError("a plan without closures has nothing to leave")

@@ -1,0 +1,24 @@
+"""The kinds of callable: a guarded one stays of the kind it was.
+
+Law: what a callable is, is found out once, when it is decorated.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Literal
+
+CallableKind = Literal["function", "coroutine", "generator", "async generator"]
+
+
+def kind_of(function: Callable[..., Any]) -> CallableKind:
+    """Return what calling *function* gives. A callable object is what its `__call__` is."""
+    for candidate in (function, getattr(type(function), "__call__", function)):
+        if inspect.isasyncgenfunction(candidate):
+            return "async generator"
+        if inspect.iscoroutinefunction(candidate):
+            return "coroutine"
+        if inspect.isgeneratorfunction(candidate):
+            return "generator"
+    return "function"

@@ -1,0 +1,135 @@
+"""Stack: puts one more decorator on a callable.
+
+Law: decorators that follow one another directly make one plan for the function below them. A second plan for the same
+function needs a resource, and so states, of its own.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from guardrail.decorators.binding import Binding
+from guardrail.decorators.fallback import UNSET, Fallback
+from guardrail.decorators.kinds import kind_of
+from guardrail.decorators.wrap import wrapped
+from guardrail.errors import Problem, RuleError
+
+if TYPE_CHECKING:
+    from guardrail.admission.host import Host
+    from guardrail.decorators.options import Errors, Options
+
+MARK = "__guardrail__"
+
+
+def decorate(
+    target: Any,
+    host: Host,
+    options: Options | None,
+    name: str | None,
+    failed: Callable[[Any], bool] | None,
+    fallback: Any,
+    fallback_on: Errors,
+) -> Any:
+    """Return *target* guarded by one more rule; None for *options*: by the rules in files only."""
+    if isinstance(target, classmethod | staticmethod):
+        inner = decorate(target.__func__, host, options, name, failed, fallback, fallback_on)
+        return type(target)(inner)
+    _check_target(target)
+    binding = _binding(target, host, name)
+    if options is not None:
+        binding.names = (_add_rule(binding, options), *binding.names)
+    _add_failed(binding, failed)
+    _add_fallback(binding, fallback, fallback_on)
+    wrapper = wrapped(binding)
+    setattr(wrapper, MARK, binding)
+    binding.wrapper = wrapper
+    return wrapper
+
+
+def _check_target(target: Any) -> None:
+    if inspect.isclass(target):
+        raise TypeError(f"{target.__qualname__} is a class; decorate its methods instead, or the function that makes it")
+    if not callable(target):
+        what = f"a {type(target).__name__}"
+        if isinstance(target, property):
+            raise TypeError("a property cannot be decorated; decorate the function below @property")
+        raise TypeError(f"{what} cannot be decorated: it is not callable. Write the options in parentheses: @limit('100/s')")
+
+
+def _binding(target: Any, host: Host, name: str | None) -> Binding:
+    """Return a binding for the function, with what decorators directly below have given it."""
+    below = _ours(target, host)
+    resource = name or (below.resource if below else _resource_of(target))
+    if "*" in resource:
+        raise RuleError([Problem(f"name={resource!r} is a pattern; a function is one resource, patterns belong in rule files")])
+    if below is not None and below.resource == resource:
+        binding = Binding(below.function, below.kind, resource, host)
+        binding.names, binding.fallback, binding.failed = below.names, below.fallback, below.failed
+        binding.arguments = below.arguments
+        return binding
+    inner = getattr(target, "__wrapped__", None) if below is None else None
+    while inner is not None:
+        hidden = _ours(inner, host)
+        if hidden is not None and hidden.resource == resource:
+            raise RuleError(
+                [Problem(f"{resource} is guarded already, below another decorator: put ours together, or give this one a name=")]
+            )
+        inner = getattr(inner, "__wrapped__", None)
+    return Binding(target, kind_of(target), resource, host)
+
+
+def _ours(target: Any, host: Host) -> Binding | None:
+    binding = getattr(target, MARK, None)
+    if isinstance(binding, Binding) and binding.host is host and binding.wrapper is target:
+        return binding
+    return None
+
+
+def _resource_of(target: Any) -> str:
+    while isinstance(target, partial):
+        target = target.func
+    named = target if hasattr(target, "__qualname__") else type(target)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _add_rule(binding: Binding, options: Options) -> str:
+    """Register the rule of one decorator; return its name."""
+    place = 1
+    while (name := options.named(binding.resource, place)) in binding.names:
+        place += 1
+    rule = options.rule(name, binding.resource, binding.arguments)
+    known = binding.host.inline.get(binding.resource, name)
+    if known is not None and known != rule:
+        warnings.warn(f"{name} is decorated again with other options, which replace the first", stacklevel=5)
+    if known is None or known != rule:
+        binding.host.register(rule)
+    return name
+
+
+def _add_failed(binding: Binding, failed: Callable[[Any], bool] | None) -> None:
+    if failed is None:
+        return
+    if not callable(failed):
+        raise TypeError(f"failed={failed!r} must be a function over the result: failed=lambda answer: answer.status >= 500")
+    if binding.kind in ("generator", "async generator"):
+        raise TypeError(f"failed= looks at a result; {binding.resource} is a {binding.kind} and has none")
+    if binding.failed is not None:
+        raise TypeError(f"{binding.resource} has a failed= already; give one for the whole stack")
+    binding.failed = failed
+
+
+def _add_fallback(binding: Binding, answer: Any, errors: Errors) -> None:
+    on = errors if isinstance(errors, tuple) else (errors,)
+    if not all(isinstance(error, type) and issubclass(error, Exception) for error in on):
+        raise TypeError(f"fallback_on={errors!r} must be exception classes: fallback_on=(OSError, TimeoutError)")
+    if answer is UNSET:
+        if on:
+            raise TypeError("fallback_on= says which errors the fallback answers; give a fallback= too")
+        return
+    if binding.fallback is not None:
+        raise TypeError(f"{binding.resource} has a fallback already; give one for the whole stack")
+    binding.fallback = Fallback(answer, on, binding.function, binding.kind)

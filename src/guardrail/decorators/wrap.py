@@ -1,0 +1,231 @@
+"""The wrappers: one for each kind of callable, each with the fast way first.
+
+Law: what was granted is handed back exactly once, however the call ends: return, error, cancellation, a generator that
+is closed or collected.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from typing import Any
+
+from guardrail.admission.closures import SLOW
+from guardrail.admission.permit import Permit
+from guardrail.decorators.binding import Binding
+
+
+def wrapped(binding: Binding) -> Any:
+    """Return what stands in the place of the binding's function."""
+    function = binding.function
+    match binding.kind:
+        case "function":
+            wrapper = _function(binding)
+        case "coroutine":
+            wrapper = _coroutine(binding)
+        case "generator":
+            wrapper = _generator(binding)
+        case "async generator":
+            wrapper = _async_generator(binding)
+    if isinstance(function, types.FunctionType | types.BuiltinFunctionType | types.MethodType):
+        return functools.wraps(function)(wrapper)
+    from wrapt import FunctionWrapper  # a proxy, for partials and callable objects that a closure cannot stand in for
+
+    return FunctionWrapper(function, lambda _wrapped, _instance, args, kwargs: wrapper(*args, **kwargs))
+
+
+def _function(binding: Binding) -> Callable[..., Any]:
+    function, host = binding.function, binding.host
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        plan = binding.plan
+        if plan.epoch is not host.epoch:
+            plan = binding.renew()
+        key = plan.key
+        stamp = plan.admit("" if key is None else key(args, kwargs))
+        if stamp is None:
+            return function(*args, **kwargs)
+        if stamp is SLOW:
+            return _run(binding, args, kwargs)
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            plan.fail(stamp, error)
+            raise
+        plan.leave(stamp)
+        return result
+
+    return wrapper
+
+
+def _coroutine(binding: Binding) -> Callable[..., Any]:
+    function, host = binding.function, binding.host
+
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        plan = binding.plan
+        if plan.epoch is not host.epoch:
+            plan = binding.renew()
+        key = plan.key
+        stamp = plan.admit("" if key is None else key(args, kwargs))
+        if stamp is None:
+            return await function(*args, **kwargs)
+        if stamp is SLOW:
+            return await _arun(binding, args, kwargs)
+        try:
+            result = await function(*args, **kwargs)
+        except BaseException as error:
+            plan.fail(stamp, error)
+            raise
+        plan.leave(stamp)
+        return result
+
+    return wrapper
+
+
+def _run(binding: Binding, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    permit = binding.enter(args, kwargs)
+    if not permit:
+        refusal = permit.refusal()
+        if binding.fallback is None:
+            raise refusal
+        return binding.fallback.answer(refusal, args, kwargs)
+    try:
+        result = binding.function(*args, **kwargs)
+        failed = binding.is_failure(result)
+    except BaseException as error:
+        permit.exit(error)
+        fallback = binding.answers(error)
+        if fallback is None:
+            raise
+        return fallback.answer(None, args, kwargs)
+    permit.exit(failed=failed)
+    return result
+
+
+async def _arun(binding: Binding, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    permit = await binding.aenter(args, kwargs)
+    fallback = binding.fallback
+    if not permit:
+        refusal = permit.refusal()
+        if fallback is None:
+            raise refusal
+        answer = fallback.answer(refusal, args, kwargs)
+        return await answer if fallback.awaited else answer
+    try:
+        result = await binding.function(*args, **kwargs)
+        failed = binding.is_failure(result)
+    except BaseException as error:
+        permit.exit(error)
+        fallback = binding.answers(error)
+        if fallback is None:
+            raise
+        answer = fallback.answer(None, args, kwargs)
+        return await answer if fallback.awaited else answer
+    permit.exit(failed=failed)
+    return result
+
+
+def _generator(binding: Binding) -> Callable[..., Any]:
+    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        permit = binding.enter(args, kwargs)
+        if not permit:
+            refusal = permit.refusal()
+            if binding.fallback is None:
+                raise refusal
+            return (yield from binding.fallback.answer(refusal, args, kwargs))
+        stream = _Noted(binding.function(*args, **kwargs), permit)
+        try:
+            result = yield from stream
+        except BaseException as error:
+            permit.exit(error)
+            fallback = None if stream.begun else binding.answers(error)
+            if fallback is None:
+                raise
+        else:
+            permit.exit()
+            return result
+        return (yield from fallback.answer(None, args, kwargs))
+
+    return wrapper
+
+
+class _Noted:
+    """Note the first item of a generator that somebody delegates to."""
+
+    __slots__ = ("_permit", "_stream", "begun")
+
+    def __init__(self, stream: Generator[Any, Any, Any], permit: Permit) -> None:
+        self._stream = stream
+        self._permit = permit
+        self.begun = False
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return self._note(next(self._stream))
+
+    def send(self, value: Any) -> Any:
+        return self._note(self._stream.send(value))
+
+    def throw(self, *error: Any) -> Any:
+        return self._note(self._stream.throw(*error))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def _note(self, item: Any) -> Any:
+        if not self.begun:
+            self.begun = True
+            self._permit.begin()
+        return item
+
+
+def _async_generator(binding: Binding) -> Callable[..., Any]:
+    async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        permit = await binding.aenter(args, kwargs)
+        if not permit:
+            refusal = permit.refusal()
+            if binding.fallback is None:
+                raise refusal
+            async for item in binding.fallback.answer(refusal, args, kwargs):
+                yield item
+            return
+        begun = False
+        stream: AsyncGenerator[Any, Any] = binding.function(*args, **kwargs)
+        try:
+            item = await anext(stream)
+            while True:
+                if not begun:
+                    begun = True
+                    permit.begin()
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    raise
+                except BaseException as thrown:
+                    item = await stream.athrow(thrown)
+                else:
+                    item = await stream.asend(sent)
+        except StopAsyncIteration:
+            permit.exit()
+            return
+        except BaseException as error:
+            await _closed(stream, permit, error)
+            fallback = None if begun else binding.answers(error)
+            if fallback is None:
+                raise
+        answer: AsyncIterator[Any] = fallback.answer(None, args, kwargs)
+        async for item in answer:
+            yield item
+
+    return wrapper
+
+
+async def _closed(stream: AsyncGenerator[Any, Any], permit: Permit, error: BaseException) -> None:
+    """Close a stream that is not finished, and then end its call."""
+    try:
+        await stream.aclose()
+    finally:
+        permit.exit(error)

@@ -1,0 +1,1 @@
+"""Rules: what people write, and the set of rules it means."""

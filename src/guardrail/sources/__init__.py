@@ -1,0 +1,1 @@
+"""Sources: where rules come from, and the live set of them."""

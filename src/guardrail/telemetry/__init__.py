@@ -1,0 +1,1 @@
+"""Telemetry: what happened, for whoever listens."""
