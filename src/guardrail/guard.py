@@ -6,7 +6,8 @@ Law: a change of rules is checked whole before anything moves; then states are c
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
@@ -23,6 +24,7 @@ from guardrail.admission.permit import Permit, aenter, checked_cost, enter, peek
 from guardrail.admission.stock import Stock
 from guardrail.clock import Advanceable, Clock, SystemClock
 from guardrail.decorators.face import Decorators
+from guardrail.errors import Problem, RuleError
 from guardrail.telemetry.events import RulesRejected, RulesReloaded
 from guardrail.telemetry.notify import notify
 
@@ -187,11 +189,11 @@ class Guard(Decorators):
         """Read the rule files now, and return the rules in force.
 
         Raises:
-            RuleError: They cannot be used. Everything stays as it was.
-            OSError: They cannot be read. Everything stays as it was.
+            RuleError: They cannot be read or used. Everything stays as it was.
         """
         if self._live is not None:
-            self._live.reload()
+            with readable(self._snapshot.rules.source):
+                self._live.reload()
         return self._snapshot.rules
 
     def apply(self, rules: RuleSource) -> RuleSet:
@@ -202,7 +204,9 @@ class Guard(Decorators):
         """
         parsed = parsed_rules(rules)
         if self._live is None:
-            self._put_in_force(parsed)
+            previous = self._snapshot.rules
+            self._swap(parsed)
+            self._reloaded(parsed, previous)
         else:
             self._live.apply(parsed)
         return parsed
@@ -243,8 +247,6 @@ class Guard(Decorators):
             inline = self._host.inline.of(resource, names)
             rules = [] if self._mode == "off" else in_force(resource, snapshot.rules, inline)
             gates = self._stock.gates(rules, watch_only=self._mode == "shadow")
-        if self._live is not None:
-            self._live.start()  # again, where this process was forked off
         return snapshot, gates
 
     def check_rule(self, rule: Rule) -> None:
@@ -275,6 +277,8 @@ class Guard(Decorators):
         self._swapping = Lock()
         self.ledger.after_fork()
         self._renew(self._snapshot.rules)
+        if self._live is not None:
+            self._live.after_fork()
 
     # ---- how rules come into force
 
@@ -283,15 +287,17 @@ class Guard(Decorators):
             from guardrail.sources.file import FileSource
             from guardrail.sources.live import Live
 
-            source = FileSource(rules)
-            self._live = Live(source, source.parse, self._put_in_force, self._rejected)
-            return self._live.load()
+            path = os.fspath(rules)
+            self._live = Live(
+                FileSource(path),
+                lambda files: parsed_files(files, path),
+                self._swap,
+                self._rejected,
+                after_change=self._reloaded,
+            )
+            with readable(path):
+                return self._live.load()
         return parsed_rules(() if rules is None else rules)
-
-    def _put_in_force(self, rules: RuleSet) -> None:
-        previous = self._snapshot.rules
-        self._swap(rules)
-        notify(self.ledger.listeners, [RulesReloaded(rules.source, rules.revision, previous.revision)])
 
     def _swap(self, rules: RuleSet) -> None:
         with self._swapping:
@@ -309,6 +315,9 @@ class Guard(Decorators):
         found = {one.state_name: one for name in inline for one in in_force(name, rules, inline.of(name))}
         names = {one.rule.name for one in found.values()}
         return [*found.values(), *(Effective(rule, rule.name) for rule in rules if rule.name not in names)]
+
+    def _reloaded(self, rules: RuleSet, previous: RuleSet) -> None:
+        notify(self.ledger.listeners, [RulesReloaded(rules.source, rules.revision, previous.revision)])
 
     def _rejected(self, error: Exception) -> None:
         from logging import getLogger  # only a mistake needs it
@@ -349,6 +358,26 @@ def parsed_rules(rules: RuleSource) -> RuleSet:
     if isinstance(rules, str | os.PathLike):
         return RuleSet.load(rules)
     return RuleSet.parse(rules if isinstance(rules, Mapping) else list(rules))
+
+
+def parsed_files(files: Mapping[str, bytes], source: str) -> RuleSet:
+    """Return the rules in the contents of files.
+
+    Raises:
+        RuleError: They cannot be used.
+    """
+    from guardrail.rules.ruleset import RuleSet
+
+    return RuleSet.of_files(files, source)
+
+
+@contextmanager
+def readable(source: str | None) -> Iterator[None]:
+    """Turn an OSError into the RuleError that names the source."""
+    try:
+        yield
+    except OSError as error:
+        raise RuleError([Problem(f"cannot be read: {error.strerror or error}", source)]) from error
 
 
 def checked_mode(mode: str) -> str:

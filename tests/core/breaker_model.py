@@ -68,9 +68,10 @@ class Model:
     def trial_at(self, time: int) -> tuple[str | None, int, bool]:
         """Return the verdict of the probes at *time* if nobody else comes back, when it fell, and if there is room."""
         lapsed = [probe for probe in self.probes if not probe.back and (probe.deadline or 0) <= time]
-        lapsed.sort(key=lambda probe: probe.deadline or 0)
-        begun = [(probe.deadline or 0, 0, self.vote(probe, False, probe.begun)) for probe in lapsed if probe.begun is not None]
-        votes = sorted([*begun, *((when, 1, vote) for when, vote in self.votes)], key=lambda vote: vote[:2])
+        begun = [probe for probe in lapsed if probe.begun is not None]
+        votes = [(probe.deadline or 0, 0, self.vote(probe, False, probe.begun or 0)) for probe in begun]
+        votes += [(when, 1, vote) for when, vote in self.votes]
+        votes.sort(key=lambda vote: vote[:2])
         rates = self.rules.failure_rate, self.rules.slow_rate
         for count in range(self.judged + 1, len(votes) + 1):
             when = votes[count - 1][0]

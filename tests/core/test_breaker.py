@@ -162,6 +162,12 @@ def test_an_ignored_outcome_neither_counts_nor_ends_a_row() -> None:
     assert run.calls("failure") is not None
 
 
+def test_an_ignored_call_is_not_slow() -> None:
+    run = Run(slow_call_us=10, slow_rate=HALF)
+    run.calls("ignored", each_us=11)
+    assert (run.state.window.slow, run.state.total_slow) == (0, 0)
+
+
 def test_an_open_breaker_says_to_the_microsecond_when_to_come_back() -> None:
     run = Run(now_us=7)
     run.calls("failure", "failure", "failure", "failure")

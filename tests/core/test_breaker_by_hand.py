@@ -44,6 +44,14 @@ def test_forcing_twice_changes_nothing_the_second_time() -> None:
     assert run.state.generation == 2
 
 
+def test_forcing_an_open_breaker_closed_lets_calls_in_at_once() -> None:
+    run = Run()
+    run.calls("failure", "failure", "failure", "failure")
+    run.breaker.force_closed(run.state, run.now_us)
+    assert run.ask().allowed
+    assert run.breaker.snapshot(run.state, run.now_us).opened_us is None
+
+
 def test_forcing_a_half_open_breaker_ends_its_trial() -> None:
     for end in "force_open", "force_closed", "reset":
         run = Run.about_to_probe()
@@ -96,10 +104,9 @@ def test_a_new_open_for_holds_for_a_breaker_that_is_open() -> None:
 
 
 def test_a_window_of_another_shape_starts_empty_and_the_state_stays() -> None:
-    for shape in {"window_us": 2000, "window_calls": None}, {"window_us": None, "window_calls": 50}:
+    for other in Run(window_us=2000).breaker, Run(window_us=None, window_calls=50).breaker:
         run = Run()
         run.calls("failure", "failure", "failure")
-        other = Breaker(failure_rate=HALF, min_calls=4, **shape)
         other.adopt(run.state, run.breaker)
         run.breaker = other
         assert run.state.window.calls == 0
@@ -191,6 +198,7 @@ def test_a_snapshot_shows_what_time_has_decided_though_nobody_has_looked() -> No
 
 
 def test_a_peek_leaves_no_trace() -> None:
+    assert Run().breaker.peek(Run().state, 0).allowed
     run = Run.about_to_probe(half_open_calls=1)
     assert run.breaker.peek(run.state, run.now_us).allowed
     assert run.state.phase == "open"
@@ -252,4 +260,4 @@ def test_a_copy_goes_its_own_way(window: dict[str, int | None]) -> None:
     run.breaker.reset(run.state, run.now_us)
     kept = run.state.copy()
     run.calls("success")
-    assert kept.window.calls == 0
+    assert kept.window == run.breaker.empty_window(run.now_us)

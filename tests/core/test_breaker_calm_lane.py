@@ -19,7 +19,9 @@ SHAPES = st.sampled_from(
         {"failure_rate": Fraction(1, 3), "consecutive_failures": 2, "min_calls": 4, "window_us": 50},
     ]
 )
-OUTCOMES = st.sampled_from(["success", "success", "success", "failure", "ignored"])
+OUTCOMES: st.SearchStrategy[Outcome] = st.sampled_from(["success", "success", "success", "failure", "ignored"])
+Step = tuple[int, bool, Outcome]  # time that passes, enter (or end), how it ended
+
 STEPS = st.lists(st.tuples(st.sampled_from([0, 0, 1, 1, 2, 5, 12, 40, -3]), st.booleans(), OUTCOMES), max_size=40)
 
 
@@ -57,10 +59,11 @@ def record_inline(
 
 @settings(deadline=None, max_examples=150)
 @given(shape=SHAPES, steps=STEPS)
-def test_the_calm_lane_and_the_breaker_stay_equal(shape: dict[str, Any], steps: list[tuple[int, bool, Outcome]]) -> None:
+def test_the_calm_lane_and_the_breaker_stay_equal(shape: dict[str, Any], steps: list[Step]) -> None:
     breaker = Breaker(open_for_us=5, half_open_calls=2, probe_timeout_us=4, **shape)
     plain, inline = breaker.fresh(1000), breaker.fresh(1000)
-    now_us, under_way = 1000, []
+    now_us = 1000
+    under_way: list[Ticket] = []
     for delta_us, enters, outcome in steps:
         now_us += delta_us
         if enters or not under_way:

@@ -217,6 +217,14 @@ def test_a_stream_that_began_slowly_votes_slow_at_the_timeout() -> None:
     assert run.refused_for() == OPEN_FOR_US - 11
 
 
+def test_a_stream_that_began_fast_votes_fast_however_long_it_lasts() -> None:
+    run = Run.about_to_probe(half_open_calls=1, slow_call_us=10, slow_rate=HALF)
+    run.begin(run.enter())
+    run.now_us += PROBE_TIMEOUT_US
+    run.ask()
+    assert run.state.phase == "closed"
+
+
 def test_a_stream_that_fails_before_the_timeout_votes_failure() -> None:
     run = Run.about_to_probe(half_open_calls=1)
     reopened = run.end(run.begin(run.enter()), "failure")
@@ -277,6 +285,15 @@ def test_open_for_doubles_with_each_reopening_up_to_its_maximum() -> None:
         spans.append(run.refused_for())
         run.now_us += spans[-1]
     assert spans == [1000, 1800, 1800, 1800]
+
+
+def test_retry_after_foresees_the_doubling() -> None:
+    """The only probe will vote slow at its timeout, and the breaker will then stay open twice as long as before."""
+    run = Run.about_to_probe(half_open_calls=1, open_for_max_us=10_000, slow_call_us=10, slow_rate=HALF)
+    probe = run.enter()
+    run.now_us += 11
+    run.begin(probe)
+    assert run.refused_for() == PROBE_TIMEOUT_US - 11 + 2 * OPEN_FOR_US
 
 
 def test_open_for_does_not_double_without_a_maximum() -> None:

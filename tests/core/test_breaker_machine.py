@@ -106,8 +106,8 @@ class BreakerMachine(RuleBasedStateMachine):
     def force(self, phase: str) -> None:
         self.look(0)
         breaker = self.breaker
-        hand = {"forced_open": breaker.force_open, "forced_closed": breaker.force_closed, "closed": breaker.reset}[phase]
-        transition = hand(self.state, self.now_us)
+        hands = {"forced_open": breaker.force_open, "forced_closed": breaker.force_closed, "closed": breaker.reset}
+        transition = hands[phase](self.state, self.now_us)
         if phase == self.model.phase == "closed":
             self.model.change("closed", self.model.time)
             assert transition is None

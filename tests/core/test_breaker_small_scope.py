@@ -1,10 +1,9 @@
-"""Every state that a small breaker can reach with up to three calls under way, one by one."""
+"""Every state that a small breaker can reach with two or three calls under way, one by one."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Iterator
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import pytest
@@ -12,11 +11,12 @@ import pytest
 from guardrail.core.breaker import Breaker
 from guardrail.core.breaker_state import BreakerState, Ticket, Transition
 from guardrail.core.breaker_trial import Probe
-from guardrail.core.breaker_window import TimeWindow
+from guardrail.core.breaker_window import CallWindow
 from guardrail.core.verdict import Outcome
+from tests.core.breaker_run import HALF
 
 OUTCOMES: tuple[Outcome, ...] = ("success", "failure", "ignored")
-TIMES: dict[str, Any] = {"open_for_us": 2, "open_for_max_us": 4, "half_open_calls": 2, "probe_timeout_us": 2}
+TIMES: dict[str, Any] = {"open_for_us": 1, "open_for_max_us": 2, "half_open_calls": 2}
 
 LEGAL = {
     "tick": {("half_open", "open"), ("half_open", "closed")},
@@ -27,6 +27,8 @@ LEGAL = {
     "reset": {(phase, "closed") for phase in ("open", "half_open", "forced_open", "forced_closed")},
 }
 
+NEVER_BY_TIME = {("tick", "half_open", "open")}
+
 
 class Node(NamedTuple):
     state: BreakerState
@@ -36,7 +38,7 @@ class Node(NamedTuple):
         """Return what decides about the future: ages instead of times, order instead of numbers."""
         state, trial, window = self.state, self.state.trial, self.state.window
         oldest = breaker.slow_call_us + 1 if breaker.slow_call_us else 0  # any slower is as slow
-        seen = window.sealed if isinstance(window, TimeWindow) else tuple(window.marks)
+        assert isinstance(window, CallWindow)
         probes = sorted(
             (probe.deadline_us - state.seen_us, taken(probe, oldest), number)
             for number, probe in (trial.out.items() if trial else ())
@@ -51,17 +53,14 @@ class Node(NamedTuple):
             for ticket in self.tickets
             if ticket.generation == state.generation
         )
-        open_for_us = min(state.seen_us - (state.opened_us or 0), 4)
+        open_for_us = min(state.seen_us - (state.opened_us or 0), 2)
         return (
-            (state.phase, state.row, open_for_us, min(state.reopenings, 1)),
-            (window.calls, window.failures, window.slow, seen),
+            (state.phase, min(state.row, breaker.consecutive_failures or 0), open_for_us, min(state.reopenings, 1)),
+            (window.calls, window.failures, window.slow, tuple(window.marks)),
             tuple((left_us, took_us) for left_us, took_us, _ in probes),
             (trial.voted, trial.failures, trial.slow) if trial else None,
             (len(self.tickets), tuple(tickets)),
         )
-
-    def copy(self) -> BreakerState:
-        return self.state.copy()
 
 
 def taken(call: Ticket | Probe, oldest: int) -> int:
@@ -69,38 +68,38 @@ def taken(call: Ticket | Probe, oldest: int) -> int:
     return -1 if call.begun_us is None else min(call.begun_us - call.started_us, oldest)
 
 
-def steps(breaker: Breaker, node: Node) -> Iterator[tuple[str, Node, Transition | None]]:
+def steps(breaker: Breaker, node: Node, most: int) -> Iterator[tuple[str, Node, Transition | None]]:
     """Yield everything that can happen next."""
     now_us = node.state.seen_us
-    state = node.copy()
+    state = node.state.copy()
     transition = breaker.settle(state, now_us + 1)
     yield "tick", Node(state, node.tickets), transition
-    if len(node.tickets) < 3 and breaker.ask(node.state, now_us).allowed:
-        state = node.copy()
+    if len(node.tickets) < most and breaker.ask(node.state, now_us).allowed:
+        state = node.state.copy()
         ticket, transition = breaker.admit(state, now_us)
         yield "enter", Node(state, (*node.tickets, ticket)), transition
     for ticket in set(node.tickets):
         others = list(node.tickets)
         others.remove(ticket)
-        state = node.copy()
+        state = node.state.copy()
         yield "begin", Node(state, (*others, breaker.begin(state, ticket, now_us))), None
         for outcome in OUTCOMES:
-            state = node.copy()
+            state = node.state.copy()
             transition = breaker.record(state, ticket, outcome, now_us)
             yield "end", Node(state, tuple(others)), transition
     for name in "force_open", "force_closed", "reset":
-        state = node.copy()
+        state = node.state.copy()
         transition = getattr(breaker, name)(state, now_us)
         yield name, Node(state, node.tickets), transition
 
 
-def explore(breaker: Breaker) -> Iterator[tuple[Node, str, Node, Transition | None]]:
-    """Yield every step out of every reachable state, each state once."""
+def explore(breaker: Breaker, most: int) -> Iterator[tuple[Node, str, Node, Transition | None]]:
+    """Yield every step out of every state that is reachable with at most so many calls under way, each state once."""
     start = Node(breaker.fresh(0), ())
     known, ahead = {start.key(breaker)}, deque([start])
     while ahead:
         node = ahead.popleft()
-        for name, after, transition in steps(breaker, node):
+        for name, after, transition in steps(breaker, node, most):
             yield node, name, after, transition
             key = after.key(breaker)
             if key not in known:
@@ -121,23 +120,25 @@ def closes_again(breaker: Breaker, state: BreakerState) -> bool:
             breaker.record(state, ticket, "success", now_us)
         else:
             assert ruling.retry_after_us is not None
-            assert ruling.retry_after_us <= breaker.probe_timeout_us + 4
+            assert ruling.retry_after_us <= breaker.probe_timeout_us + 2
             now_us += ruling.retry_after_us
     return state.phase == "closed"
 
 
 @pytest.mark.parametrize(
-    ("breaker", "never"),
+    ("most", "breaker", "never"),
     [
-        (Breaker(failure_rate=Fraction(1, 2), window_calls=2, min_calls=2, **TIMES), {("tick", "half_open", "open")}),
-        (Breaker(consecutive_failures=2, window_calls=1, **TIMES), {("tick", "half_open", "open")}),
-        (Breaker(slow_call_us=1, slow_rate=Fraction(1, 2), window_calls=1, min_calls=1, **TIMES), set()),
+        (3, Breaker(failure_rate=HALF, window_calls=2, min_calls=2, probe_timeout_us=2, **TIMES), NEVER_BY_TIME),
+        (3, Breaker(consecutive_failures=2, window_calls=1, probe_timeout_us=2, **TIMES), NEVER_BY_TIME),
+        (2, Breaker(slow_call_us=1, slow_rate=HALF, window_calls=1, min_calls=1, probe_timeout_us=3, **TIMES), set()),
     ],
 )
-def test_every_step_is_legal_and_leads_to_a_sound_state(breaker: Breaker, never: set[tuple[str, str, str]]) -> None:
+def test_every_step_is_legal_and_leads_to_a_sound_state(
+    most: int, breaker: Breaker, never: set[tuple[str, str, str]]
+) -> None:
     """Time alone opens a breaker only where a stream began slowly; otherwise every legal edge is taken somewhere."""
     edges = set()
-    for before, name, after, transition in explore(breaker):
+    for before, name, after, transition in explore(breaker, most):
         state, trial = after.state, after.state.trial
         if transition is None:
             assert before.state.phase == state.phase

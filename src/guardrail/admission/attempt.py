@@ -85,7 +85,8 @@ class Attempt:
         for breaker in self.breakers:
             breaker.admit(now_us)
         for asked in self._shadow:
-            if not _watch(asked, now_us) and asked.row is not None and asked.row.reason is not None:
+            _watch(asked, now_us)
+            if asked.row is not None and asked.row.reason is not None:
                 name, kind = asked.gate.name, asked.gate.kind
                 event = CallRefused(self.call.resource, name, kind, asked.row.reason, self.decision(), shadow=True)
                 self.ledger.say(event)
@@ -174,18 +175,15 @@ class Attempt:
         return [asked for asked in self._shadow if isinstance(asked, kind)]
 
 
-def _watch(asked: Asked, now_us: int) -> bool:
+def _watch(asked: Asked, now_us: int) -> None:
     """Let a rule that never refuses decide and charge by itself."""
     match asked:
         case AskedBreaker():
-            allowed = asked.ask(now_us)
-            if allowed:
+            if asked.ask(now_us):
                 asked.admit(now_us)
         case AskedBulkhead():
-            allowed = asked.take(now_us)
+            asked.take(now_us)
         case AskedLimit():
-            allowed = asked.ask(now_us, 0).allowed
-            if allowed:
+            if asked.ask(now_us, 0).allowed:
                 asked.spend(now_us)
             asked.conclude(now_us)
-    return allowed

@@ -1,17 +1,20 @@
 """One call, and the keys under which rules count it.
 
-Law: two calls share a state exactly when the values of the rule's `key:` are equal. The encoding is injective (long values
-by a 128-bit digest), so no value can be made up that lands in somebody else's state.
+Law: two calls share a state exactly when the values of the rule's `key:` are equal. Long values are kept as a digest with
+a secret of this process, so that no value can be made up that lands in somebody else's state.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 Get = Callable[[str], object]
 KeyParts = tuple[tuple[str, ...], ...]
 
+_SECRET = os.urandom(16)
 LONGEST_KEY = 128  # characters; what is longer is kept as a digest, so that a key costs bounded memory
 
 
@@ -29,6 +32,18 @@ class Call:
     get: Get
     cost: int = 1
     max_wait_us: int | None = None
+
+
+class KeyReader(NamedTuple):
+    """Read a rule's key from the arguments of a call.
+
+    Attributes:
+        position: Where a key that is one plain argument stands, as text or a number; None: only `read` finds it.
+        read: Finds it in every case.
+    """
+
+    position: int | None
+    read: Callable[[tuple[Any, ...], dict[str, Any]], str]
 
 
 def text_of(value: object) -> str:
@@ -66,10 +81,8 @@ def joined(values: Sequence[str]) -> str:
 
 
 def bounded(key: str) -> str:
-    """Return *key*, or its digest where it is long. NUL opens a digest and nothing else."""
-    if len(key) <= LONGEST_KEY and not key.startswith("\0"):
-        return key
-    return "\0" + _digest(key, 16).hex()
+    """Return *key*, or its digest where it is long."""
+    return key if len(key) <= LONGEST_KEY else "\0" + _digest(key, 16, _SECRET).hex()
 
 
 def falls_within(share_numerator: int, share_denominator: int, rule: str, key: str) -> bool:
@@ -91,7 +104,7 @@ def _tagged(name: str, text: str) -> str:
     return f"{name}={text}" if text else ""
 
 
-def _digest(text: str, size: int) -> bytes:
+def _digest(text: str, size: int, secret: bytes = b"") -> bytes:
     from hashlib import blake2b  # loads OpenSSL; few calls need it
 
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).digest()
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size, key=secret).digest()

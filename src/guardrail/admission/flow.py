@@ -106,10 +106,11 @@ async def _until_woken(waiter: Waiter, seconds: float) -> None:
     loop = asyncio.get_running_loop()
     woken = loop.create_future()
 
-    def wake() -> None:
-        loop.call_soon_threadsafe(lambda: woken.done() or woken.set_result(None))
+    def end() -> None:
+        if not woken.done():
+            woken.set_result(None)
 
-    waiter.wake = wake
+    waiter.wake = lambda: loop.call_soon_threadsafe(end)
     if not waiter.granted:
         await asyncio.wait([woken], timeout=seconds)
 

@@ -58,7 +58,7 @@ def _taken_over_by(inline: Rule, rules: RuleSet) -> Rule | None:
 
 
 def _merged(inline: Rule, over: Rule) -> Rule:
-    from guardrail.rules.model import merge
+    from guardrail.rules.making import merge
 
     if inline.kind != over.kind:
         raise RuleError(

@@ -6,7 +6,7 @@ rescales each state when it is first touched, and nothing is swept. Callers hold
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 from guardrail.admission.keyring import OVERFLOW, Keyring
 from guardrail.core.limit import Limit, State
@@ -17,29 +17,30 @@ DEBT_MASK = (1 << DEBT_BITS) - 1
 RETIRED = 1 << 200  # the time in a cell nobody may use any more: every clock is behind it
 OLDER_SHELVES = 4  # earlier numbers kept apart; beyond that their states are tagged one by one
 
-Packed = int | State
+AnyLimit: TypeAlias = Limit[Any]
+Packed: TypeAlias = "int | State"
 
 
 class LimitStates(Protocol):
     """Keep the states of one limit rule."""
 
-    limit: Limit
+    limit: AnyLimit
     overflowed_now: bool  # set when the overflow state is first used; the ledger reports it once
 
     @property
     def bound(self) -> int:
         """Return how many keys have a state of their own at most."""
 
-    def find(self, key: str, limit: Limit, now_us: int) -> tuple[str, State]:
+    def find(self, key: str, limit: AnyLimit, now_us: int) -> tuple[str, State]:
         """Return where *key* is kept, and its state in the numbers of *limit*."""
 
-    def put(self, home: str, limit: Limit, state: State) -> None:
+    def put(self, home: str, limit: AnyLimit, state: State) -> None:
         """Store what `find` located, as written under *limit*."""
 
-    def written(self, home: str) -> tuple[Limit, State] | None:
+    def written(self, home: str) -> tuple[AnyLimit, State] | None:
         """Return the state as it stands and the limit it was written under."""
 
-    def switch(self, limit: Limit) -> None:
+    def switch(self, limit: AnyLimit) -> None:
         """Go on with other numbers. What was used stays used."""
 
     def forget(self, keys: list[str] | None) -> None:
@@ -52,23 +53,23 @@ class OneState:
     __slots__ = ("cell", "limit", "overflowed_now")
     bound = 1
 
-    def __init__(self, limit: Limit, now_us: int) -> None:
+    def __init__(self, limit: AnyLimit, now_us: int) -> None:
         self.limit = limit
         self.overflowed_now = False
         self.cell = list(limit.fresh(now_us))
 
-    def find(self, key: str, limit: Limit, now_us: int) -> tuple[str, State]:
+    def find(self, key: str, limit: AnyLimit, now_us: int) -> tuple[str, State]:
         state = tuple(self.cell)
         return key, state if limit == self.limit else limit.adopt(state, self.limit)
 
-    def put(self, home: str, limit: Limit, state: State) -> None:
+    def put(self, home: str, limit: AnyLimit, state: State) -> None:
         # another limit is that of a call from before a reload: it counts, in the numbers of now
         self.cell[:] = state if limit == self.limit else self.limit.adopt(state, limit)
 
-    def written(self, home: str) -> tuple[Limit, State] | None:
+    def written(self, home: str) -> tuple[AnyLimit, State] | None:
         return self.limit, tuple(self.cell)
 
-    def switch(self, limit: Limit) -> None:
+    def switch(self, limit: AnyLimit) -> None:
         if limit == self.limit:
             return
         retired, self.cell = self.cell, list(limit.adopt(tuple(self.cell), self.limit))
@@ -84,12 +85,12 @@ class KeyedStates:
 
     __slots__ = ("_odd", "_older", "_ring", "limit", "main", "overflowed_now")
 
-    def __init__(self, limit: Limit, bound: int) -> None:
+    def __init__(self, limit: AnyLimit, bound: int) -> None:
         self.limit = limit
         self.main: dict[str, Packed] = {}  # written under `limit`
         self.overflowed_now = False
-        self._odd: dict[str, tuple[Limit, State]] = {}  # written under another limit each: overrides
-        self._older: list[tuple[Limit, dict[str, Packed]]] = []  # written under earlier numbers, newest first
+        self._odd: dict[str, tuple[AnyLimit, State]] = {}  # written under another limit each: overrides
+        self._older: list[tuple[AnyLimit, dict[str, Packed]]] = []  # written under earlier numbers, newest first
         self._ring = Keyring(bound)
 
     @property
@@ -100,7 +101,7 @@ class KeyedStates:
     def __len__(self) -> int:
         return len(self.main) + len(self._odd) + sum(len(shelf) for _, shelf in self._older)
 
-    def find(self, key: str, limit: Limit, now_us: int) -> tuple[str, State]:
+    def find(self, key: str, limit: AnyLimit, now_us: int) -> tuple[str, State]:
         found = self.written(key)
         if found is None:
             if self._ring.room_for(key, lambda old: self._is_idle(old, now_us), self._drop):
@@ -114,7 +115,7 @@ class KeyedStates:
         written, state = found
         return key, state if written is limit or written == limit else limit.adopt(state, written)
 
-    def put(self, home: str, limit: Limit, state: State) -> None:
+    def put(self, home: str, limit: AnyLimit, state: State) -> None:
         if limit is self.limit or limit == self.limit:
             self.main[home] = pack(limit, state)
             if self._odd or self._older:
@@ -124,7 +125,7 @@ class KeyedStates:
             self._drop(home)
             self._odd[home] = (limit, state)
 
-    def written(self, home: str) -> tuple[Limit, State] | None:
+    def written(self, home: str) -> tuple[AnyLimit, State] | None:
         packed = self.main.get(home)
         if packed is not None:
             return self.limit, unpack(packed)
@@ -137,7 +138,7 @@ class KeyedStates:
                 return limit, unpack(packed)
         return None
 
-    def switch(self, limit: Limit) -> None:
+    def switch(self, limit: AnyLimit) -> None:
         if limit == self.limit:
             return
         if self.main:
@@ -173,7 +174,7 @@ class KeyedStates:
             shelf.pop(key, None)
 
 
-def pack(limit: Limit, state: State) -> Packed:
+def pack(limit: AnyLimit, state: State) -> Packed:
     """Write a token bucket's state as one integer: 48 bytes instead of 128, and nothing for the collector to visit."""
     if isinstance(limit, TokenBucket):
         debt, last_us = state

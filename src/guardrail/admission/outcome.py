@@ -13,6 +13,7 @@ from guardrail.errors import Refused
 if TYPE_CHECKING:
     from guardrail.core.verdict import Outcome
 
+Exceptions = tuple[str | type[BaseException], ...]
 Classify = Callable[[BaseException | None, bool], "Outcome"]
 
 
@@ -23,7 +24,7 @@ def plain_outcome(error: BaseException | None, failed: bool) -> Outcome:
     return "failure" if _counts(error) else "ignored"
 
 
-def classifier(failures: tuple[str, ...] | None, ignore: tuple[str, ...]) -> Classify:
+def classifier(failures: Exceptions | None, ignore: Exceptions) -> Classify:
     """Return how a breaker with these lists classifies. An exception in neither list is a success if there are failures."""
     if failures is None and not ignore:
         return plain_outcome

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from guardrail.admission.call import Call
     from guardrail.admission.gate import Gate
     from guardrail.admission.ledger import Ledger
+    from guardrail.core.verdict import Outcome
 
 REFUSALS = {"limit": RateLimited, "breaker": BreakerOpen, "bulkhead": BulkheadFull}
 
@@ -91,7 +92,7 @@ class Permit:
     def __del__(self) -> None:
         attempt = self._attempt
         if attempt.granted and not attempt.ended:
-            ignored = ["ignored" for _ in attempt.tickets()]
+            ignored: list[Outcome] = ["ignored" for _ in attempt.tickets()]
             attempt.ledger.soon(lambda: attempt.leave("ignored", ignored))
             warnings.warn(f"{self!r} was dropped; call its exit()", ResourceWarning, stacklevel=2, source=self)
 
@@ -134,10 +135,13 @@ def checked_cost(cost: int) -> int:
 
 def _concluded(attempt: Attempt) -> Permit:
     permit = Permit(attempt)
-    if not attempt.granted and attempt.ledger.listeners:
-        decision = permit.decision
-        event = CallRefused(
-            attempt.call.resource, decision.rule or "", decision.kind or "limit", decision.reason or "rate", decision, shadow=False
-        )
-        notify(attempt.ledger.listeners, [event])
+    if not permit and attempt.ledger.listeners:
+        notify(attempt.ledger.listeners, [_refusal_event(attempt.call.resource, permit.decision)])
     return permit
+
+
+def _refusal_event(resource: str, decision: Decision) -> CallRefused:
+    assert decision.rule is not None
+    assert decision.kind is not None
+    assert decision.reason is not None
+    return CallRefused(resource, decision.rule, decision.kind, decision.reason, decision, shadow=False)

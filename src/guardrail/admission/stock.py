@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from guardrail.admission.breaker_gate import BreakerGate
 from guardrail.admission.bulkhead_gate import BulkheadGate
-from guardrail.admission.call import bounded
+from guardrail.admission.call import bounded, text_of
 from guardrail.admission.limit_gate import LimitGate
 from guardrail.admission.limit_states import KeyedStates, LimitStates, OneState
 from guardrail.admission.object_states import BreakerStates, BulkheadStates
@@ -207,4 +207,12 @@ def _applies(rule: Rule) -> Callable[[Call], bool] | None:
     from guardrail.rules.match import matches_when
 
     when = rule.when
-    return lambda call: matches_when(when, call.get)
+
+    def applies(call: Call) -> bool:
+        def value(name: str) -> str | None:
+            found = call.get(name)
+            return None if found is None else text_of(found)
+
+        return matches_when(when, value)
+
+    return applies

@@ -18,7 +18,7 @@ class Waiter:
         self.deadline_us = deadline_us
         self.granted = False
         self.pass_on = pass_on
-        self.wake: Callable[[], None] | None = None  # set by the driver, which then looks at `granted` once more
+        self.wake: Callable[[], object] | None = None  # set by the driver, which then looks at `granted` once more
 
     def rouse(self) -> None:
         """Wake the caller. Called without the lock, any number of times."""

@@ -225,7 +225,7 @@ class Breaker(Thresholds):
         return self._close(state, f"{votes}: no rate can reach its threshold", at_us)
 
     def _open(self, state: BreakerState, reason: str, at_us: int) -> Transition:
-        state.reopenings = state.reopenings + 1 if state.phase == "half_open" else 0
+        state.reopenings += state.phase == "half_open"
         state.opened_us = at_us
         return self._move(state, "open", reason, at_us)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from guardrail.admission.ambient import around
-from guardrail.admission.call import LONGEST_KEY, Get, KeyParts, bounded, key_of, text_of
+from guardrail.admission.call import LONGEST_KEY, Get, KeyParts, KeyReader, key_of
 
 ATTRIBUTES = ("method", "client.ip", "user", "resource")
 FAMILIES = ("path", "header", "query", "cookie", "metadata", "arg")
@@ -26,11 +26,12 @@ class Arguments:
         computed: Names that stand for callables given to a decorator, called with the arguments of the call.
     """
 
-    __slots__ = ("_any_name", "_readers", "computed")
+    __slots__ = ("_any_name", "_positions", "_readers", "computed")
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.computed: dict[str, Callable[..., Any]] = {}
         self._readers: dict[str, Reader] = {}
+        self._positions: dict[str, int] = {}  # of plain parameters
         try:
             parameters = list(inspect.signature(function).parameters.values())
         except (TypeError, ValueError):  # a builtin that does not say
@@ -39,6 +40,8 @@ class Arguments:
         for index, parameter in enumerate(parameters):
             if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 self._readers[parameter.name] = _reader(index, parameter)
+            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+                self._positions[parameter.name] = index
 
     def knows(self, name: str) -> bool:
         """Tell whether a rule of this function may name this."""
@@ -70,22 +73,21 @@ class Arguments:
 
         return get
 
-    def key_reader(self, parts: KeyParts, resource: str) -> Callable[[tuple[Any, ...], dict[str, Any]], str]:
+    def key_reader(self, parts: KeyParts, resource: str) -> KeyReader:
         """Return what reads a rule's key from a call, as fast as its shape allows."""
-        name = parts[0][0]
-        plain = len(parts) == 1 and len(parts[0]) == 1 and name != "resource" and name not in self.computed
-        read = self._readers.get(name) if plain else None
-        if read is None:
-            return lambda args, kwargs: key_of(parts, self.getter(resource, args, kwargs))
 
-        def key(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-            value = read(args, kwargs)
-            if value is None:
-                value = around(name)
-            text = value if type(value) is str else text_of(value)
-            return text if len(text) <= LONGEST_KEY and text[:1] != "\0" else bounded(text)
+        def read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+            return key_of(parts, self.getter(resource, args, kwargs))
 
-        return key
+        position = self._positions.get(parts[0][0]) if len(parts) == 1 and len(parts[0]) == 1 else None
+        if position is None:
+            return KeyReader(None, read)
+
+        def read_one(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+            value = args[position] if len(args) > position else None
+            return value if type(value) is str and len(value) <= LONGEST_KEY else read(args, kwargs)
+
+        return KeyReader(position, read_one)
 
     def _argument(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
         first, *steps = name.split(".")

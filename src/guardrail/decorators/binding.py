@@ -6,10 +6,10 @@ Law: all decorators on one function make one plan. The plan is remade when rules
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
-from guardrail.admission.call import Call
-from guardrail.admission.closures import SLOW
+from guardrail.admission.call import Call, KeyParts, KeyReader
+from guardrail.admission.closures import SLOW, Slow
 from guardrail.admission.compiled import Compiled, compile_gates
 from guardrail.admission.gate import Gate
 from guardrail.admission.host import Host
@@ -19,25 +19,21 @@ from guardrail.decorators.arguments import Arguments
 from guardrail.decorators.fallback import Fallback
 from guardrail.decorators.kinds import CallableKind
 
-Key = Callable[[tuple[Any, ...], dict[str, Any]], str]
-
 
 class BoundPlan:
     """Hold what one revision of the rules says of one function.
 
     Attributes:
-        admit: The compiled closure; it answers `SLOW` where only the flow can decide.
-        key: Reads the key that `admit` wants from the arguments; None: it wants none.
+        admit: The compiled closure over the arguments; it answers `SLOW` where only the flow can decide.
     """
 
-    __slots__ = ("admit", "epoch", "fail", "gates", "key", "leave", "ledger")
+    __slots__ = ("admit", "epoch", "fail", "gates", "leave", "ledger")
 
-    def __init__(self, epoch: object, gates: tuple[Gate, ...], ledger: Ledger, compiled: Compiled | None, key: Key | None) -> None:
+    def __init__(self, epoch: object, gates: tuple[Gate, ...], ledger: Ledger, compiled: Compiled | None) -> None:
         self.epoch = epoch
         self.gates = gates
         self.ledger = ledger
-        self.key = key
-        self.admit: Callable[[str], Any] = compiled.admit if compiled else lambda _: SLOW
+        self.admit: Callable[..., Any] = compiled.admit if compiled else _only_the_flow
         self.leave: Callable[[Any], None] = compiled.leave if compiled else _never
         self.fail: Callable[[Any, BaseException], None] = compiled.fail if compiled else _never
 
@@ -63,17 +59,15 @@ class Binding:
         self.fallback: Fallback | None = None
         self.failed: Callable[[Any], bool] | None = None
         self.wrapper: object = None
-        self.plan = BoundPlan(object(), (), None, None, None)  # type: ignore[arg-type]  replaced before the first call
+        self.plan = BoundPlan(object(), (), cast("Ledger", None), None)  # no epoch is this object: made anew at the first call
 
     def renew(self) -> BoundPlan:
         """Make the plan for the rules as they are now."""
         desk = self.host.current()
         epoch, gates = desk.gates_for(self.resource, self.names)
         simple = self.failed is None and (self.fallback is None or not self.fallback.on)
-        compiled = compile_gates(gates, desk.ledger, self.resource, 1) if simple else None
-        keyed = None if compiled is None else compiled.keyed
-        key = None if keyed is None else self.arguments.key_reader(keyed.key, self.resource)
-        self.plan = plan = BoundPlan(epoch, gates, desk.ledger, compiled, key)
+        compiled = compile_gates(gates, desk.ledger, self.resource, self._key_reader) if simple else None
+        self.plan = plan = BoundPlan(epoch, gates, desk.ledger, compiled)
         return plan
 
     def current(self) -> BoundPlan:
@@ -99,8 +93,15 @@ class Binding:
         """Tell whether a result counts as a failure."""
         return self.failed is not None and bool(self.failed(result))
 
+    def _key_reader(self, parts: KeyParts) -> KeyReader:
+        return self.arguments.key_reader(parts, self.resource)
+
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         return Call(self.resource, self.arguments.getter(self.resource, args, kwargs))
+
+
+def _only_the_flow(*_: object) -> Slow:
+    return SLOW
 
 
 def _never(*_: object) -> None:

@@ -44,7 +44,7 @@ class Options:
         Raises:
             RuleError: An option is wrong; its text says what to write instead.
         """
-        from guardrail.rules.model import parse_rule
+        from guardrail.rules.making import parse_rule
 
         fields = dict(self._fields)
         for option in ("key", "cost"):

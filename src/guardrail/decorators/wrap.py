@@ -14,20 +14,13 @@ from typing import Any
 from guardrail.admission.closures import SLOW
 from guardrail.admission.permit import Permit
 from guardrail.decorators.binding import Binding
+from guardrail.decorators.kinds import CallableKind
 
 
 def wrapped(binding: Binding) -> Any:
     """Return what stands in the place of the binding's function."""
     function = binding.function
-    match binding.kind:
-        case "function":
-            wrapper = _function(binding)
-        case "coroutine":
-            wrapper = _coroutine(binding)
-        case "generator":
-            wrapper = _generator(binding)
-        case "async generator":
-            wrapper = _async_generator(binding)
+    wrapper = WRAPPERS[binding.kind](binding)
     if isinstance(function, types.FunctionType | types.BuiltinFunctionType | types.MethodType):
         return functools.wraps(function)(wrapper)
     from wrapt import FunctionWrapper  # a proxy, for partials and callable objects that a closure cannot stand in for
@@ -42,8 +35,7 @@ def _function(binding: Binding) -> Callable[..., Any]:
         plan = binding.plan
         if plan.epoch is not host.epoch:
             plan = binding.renew()
-        key = plan.key
-        stamp = plan.admit("" if key is None else key(args, kwargs))
+        stamp = plan.admit(args, kwargs)
         if stamp is None:
             return function(*args, **kwargs)
         if stamp is SLOW:
@@ -66,8 +58,7 @@ def _coroutine(binding: Binding) -> Callable[..., Any]:
         plan = binding.plan
         if plan.epoch is not host.epoch:
             plan = binding.renew()
-        key = plan.key
-        stamp = plan.admit("" if key is None else key(args, kwargs))
+        stamp = plan.admit(args, kwargs)
         if stamp is None:
             return await function(*args, **kwargs)
         if stamp is SLOW:
@@ -142,10 +133,11 @@ def _generator(binding: Binding) -> Callable[..., Any]:
             fallback = None if stream.begun else binding.answers(error)
             if fallback is None:
                 raise
+            answer = fallback.answer(None, args, kwargs)
         else:
             permit.exit()
             return result
-        return (yield from fallback.answer(None, args, kwargs))
+        return (yield from answer)
 
     return wrapper
 
@@ -216,7 +208,7 @@ def _async_generator(binding: Binding) -> Callable[..., Any]:
             fallback = None if begun else binding.answers(error)
             if fallback is None:
                 raise
-        answer: AsyncIterator[Any] = fallback.answer(None, args, kwargs)
+            answer: AsyncIterator[Any] = fallback.answer(None, args, kwargs)
         async for item in answer:
             yield item
 
@@ -229,3 +221,11 @@ async def _closed(stream: AsyncGenerator[Any, Any], permit: Permit, error: BaseE
         await stream.aclose()
     finally:
         permit.exit(error)
+
+
+WRAPPERS: dict[CallableKind, Callable[[Binding], Callable[..., Any]]] = {
+    "function": _function,
+    "coroutine": _coroutine,
+    "generator": _generator,
+    "async generator": _async_generator,
+}

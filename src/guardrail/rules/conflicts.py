@@ -9,12 +9,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guardrail.rules.compiled import core_limit
+from guardrail.rules.spelling import any_of
 from guardrail.rules.units import show_duration
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-_QUEUEING = ("token_bucket", "leaky_bucket")
+# a field, the options it applies to, and their field with its default
+_PLACES = (
+    ("burst", ("token_bucket",), "algorithm", "token_bucket"),
+    ("max_wait_us", ("token_bucket", "leaky_bucket"), "algorithm", "token_bucket"),
+    ("on_store_error", ("shared",), "scope", "shared"),
+    ("lease_us", ("shared",), "scope", "local"),
+)
+# a field, the one it needs beside it, and what that one says
+_NEEDS = (
+    ("slow_rate", "slow_call_us", "which says how long is slow, such as 1s"),
+    ("max_queue", "max_wait_us", "which says how long to queue, such as 500ms"),
+)
+_MOST_WRONG_RATES = 100  # in one rule; looking for rates that fit takes its time
 
 
 class Conflict(NamedTuple):
@@ -38,40 +51,32 @@ def misplaced(values: Mapping[str, Any], given: Collection[str]) -> Iterator[Con
         values: Those that could be read; as they are or as they were written.
         given: All that are there, whether they could be read or not.
     """
+    for field, applies_to, other, its_default in _PLACES:
+        if field not in given or (other in given and other not in values):
+            continue
+        option = values.get(other, its_default)
+        if option not in applies_to:
+            where = f"{_written(other)} {any_of(applies_to)}"
+            yield Conflict(field, f"{_written(field)} applies to {where} only, not to {option}; leave it out")
+    for field, needed, example in _NEEDS:
+        if field in given and needed not in given:
+            yield Conflict(field, f"{_written(field)} needs {_written(needed)}, {example}")
+    if "window_us" in given and "window_calls" in given:
+        yield Conflict("window_calls", "window and window_calls exclude each other; keep one", "window_us")
 
-    def option(name: str, default: str) -> Any:
-        return values.get(name, None if name in given else default)
 
-    match values.get("kind"):
-        case "limit":
-            algorithm = option("algorithm", "token_bucket")
-            if "burst" in given and algorithm not in ("token_bucket", None):
-                yield Conflict("burst", f"burst applies to token_bucket only, not to {algorithm}; leave it out")
-            if "max_wait_us" in given and algorithm not in (*_QUEUEING, None):
-                yield Conflict(
-                    "max_wait_us", f"max_wait applies to token_bucket and leaky_bucket, not to {algorithm}; leave it out"
-                )
-            if "on_store_error" in given and option("scope", "shared") == "local":
-                yield Conflict("on_store_error", "on_store_error applies to scope: shared only; leave it out")
-        case "breaker":
-            if "slow_rate" in given and "slow_call_us" not in given:
-                yield Conflict("slow_rate", "slow_rate needs slow_call, which says how long is slow, such as 1s")
-            if "window_us" in given and "window_calls" in given:
-                yield Conflict("window_calls", "window and window_calls exclude each other; keep one", "window_us")
-        case "bulkhead":
-            if "lease_us" in given and option("scope", "local") == "local":
-                yield Conflict("lease_us", "lease applies to scope: shared only; leave it out")
-            if "max_queue" in given and not option("max_wait_us", ""):
-                yield Conflict("max_queue", "max_queue needs max_wait, which says how long to queue, such as 500ms")
+def _written(field: str) -> str:
+    return field.removesuffix("_us")
 
 
 def contradictions(values: Mapping[str, Any], given: Collection[str]) -> Iterator[Conflict]:
     """Find numbers that contradict each other or cannot be computed with, among values that could be read."""
-    match values.get("kind"):
-        case "limit":
-            yield from _limit_contradictions(values, given)
-        case "breaker":
-            yield from _breaker_contradictions(values, given)
+    if values.get("kind") == "limit":
+        yield from _limit_contradictions(values, given)
+    elif values.get("kind") == "breaker":
+        yield from _breaker_contradictions(values, given)
+    elif "max_queue" in given and values.get("max_wait_us") == 0 and "max_wait_us" in given:
+        yield Conflict("max_queue", "max_queue needs a max_wait above 0, such as 500ms", "max_wait_us")
 
 
 def _limit_contradictions(values: Mapping[str, Any], given: Collection[str]) -> Iterator[Conflict]:
@@ -86,12 +91,15 @@ def _limit_contradictions(values: Mapping[str, Any], given: Collection[str]) -> 
         return
     if next(misplaced(values, given), None):
         return
-    rates = {None: values["rate"], **values.get("overrides", {})}
-    for inner, rate in rates.items():
+    wrong_rates = 0
+    for inner, rate in ((None, values["rate"]), *values.get("overrides", {}).items()):
         try:
             core_limit(algorithm, rate, burst, max_wait_us)
         except ValueError as wrong:
             yield Conflict("rate" if inner is None else "overrides", str(wrong), inner=inner)
+            wrong_rates += 1
+            if wrong_rates == _MOST_WRONG_RATES:
+                return
 
 
 def _breaker_contradictions(values: Mapping[str, Any], given: Collection[str]) -> Iterator[Conflict]:

@@ -16,7 +16,8 @@ from guardrail.rules.spelling import any_of, closest, did_you_mean, shown
 from guardrail.rules.tree import UNREADABLE, Path, name_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Set
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
@@ -83,14 +84,15 @@ def read_fields(model: type[RuleFields], given: Mapping[str, Any], mistakes: lis
 @lru_cache
 def _adapter(model: type[RuleFields], name: str) -> TypeAdapter[Any]:
     field = field_names(model)[name][1]
-    return TypeAdapter(Annotated[(field.annotation, *field.metadata)])
+    kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+    return TypeAdapter(kind)
 
 
 def _unknown(name: object, model: type[RuleFields]) -> str | None:
     kinds = [kind for kind, other in MODELS.items() if name in field_names(other)]
     if model is RuleFields:  # the kind is not known; any field of any kind may be meant
-        names = {field for other in MODELS.values() for field in field_names(other)}
-        return None if kinds else f"unknown key {shown(name)}{did_you_mean(name, sorted(names))}"
+        every = sorted({field for other in MODELS.values() for field in field_names(other)})
+        return None if kinds else f"unknown key {shown(name)}{did_you_mean(name, every)}"
     kind = next(kind for kind, other in MODELS.items() if other is model)
     if kinds:
         return f"{name} is a field of a {any_of(kinds)}, not of a {kind}; leave it out"
@@ -101,6 +103,7 @@ def _unknown(name: object, model: type[RuleFields]) -> str | None:
 def _mistake(name: str, value: Any, error: ErrorDetails) -> Mistake | None:
     """Turn pydantic's error into a sentence about the value it is about; None where that is reported already."""
     path: list[str | int] = [name]
+    step: Any
     for step in error["loc"]:
         if step == "[key]":
             break
@@ -111,11 +114,11 @@ def _mistake(name: str, value: Any, error: ErrorDetails) -> Mistake | None:
     if value is UNREADABLE and not at_key:
         return None
     label = f"a key of {name_path(path[:-1])}" if at_key else name_path(path)
-    what = error["ctx"]["error"] if error["type"] == "value_error" else error["msg"]
+    what = error.get("ctx", {}).get("error", error["msg"])
     return Mistake(tuple(path), f"{label} {what}", at_key)
 
 
-def _placed(conflict: Conflict, names: Mapping[str, tuple[str, FieldInfo]], own: Set[str]) -> Mistake:
+def _placed(conflict: Conflict, names: Mapping[str, tuple[str, FieldInfo]], own: AbstractSet[str]) -> Mistake:
     """Place a conflict at the one of its two options that the rule wrote itself, else at the rule."""
     written = {attribute: name for name, (attribute, _) in names.items() if name in own}
     for attribute in conflict.field, conflict.rival:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from guardrail.rules.making import check_defaults, make_rule
+from guardrail.rules.making import check_defaults, default_name, make_rule
 from guardrail.rules.model import MODELS
 from guardrail.rules.scalars import is_nothing
 from guardrail.rules.spelling import any_of, did_you_mean, shown
@@ -26,9 +26,16 @@ _START = "version: 1 and rules:"
 
 
 class Placed(NamedTuple):
-    """Hold a rule and where it came from."""
+    """Hold a rule and where it came from.
 
-    rule: Rule
+    Attributes:
+        name: None where it cannot be told.
+        rule: None where it is wrong.
+    """
+
+    name: str | None
+    fields: Mapping[str, Any]
+    rule: Rule | None
     origin: Origin
     path: Path
 
@@ -46,9 +53,10 @@ def read_document(origin: Origin) -> Iterator[Placed]:
         _check_keys(origin, root)
         defaults = _read_defaults(origin, root.get("defaults", {}))
         for number, fields in enumerate(_listed_rules(origin, root)):
-            rule = _read_rule(origin, ("rules", number), fields, defaults)
-            if rule is not None:
-                yield Placed(rule, origin, ("rules", number))
+            if isinstance(fields, dict):
+                yield _read_rule(origin, ("rules", number), fields, defaults)
+            elif not isinstance(fields, Unreadable):
+                origin.report(("rules", number), f"a rule must be a mapping of its fields, got {_kind_of(fields)}")
             if len(origin.problems) > MOST_PROBLEMS:
                 return
 
@@ -101,17 +109,16 @@ def _listed_rules(origin: Origin, root: Mapping[Any, Any]) -> list[Any]:
     return []
 
 
-def _read_rule(origin: Origin, path: Path, fields: Any, defaults: Mapping[str, Mapping[str, Any]]) -> Rule | None:
-    if not isinstance(fields, dict):
-        if not isinstance(fields, Unreadable):
-            origin.report(path, f"a rule must be a mapping of its fields, got {_kind_of(fields)}")
-        return None
+def _read_rule(
+    origin: Origin, path: Path, fields: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]]
+) -> Placed:
     kind = fields.get("kind")
     made = make_rule(fields, defaults.get(kind) if isinstance(kind, str) else None)
-    if isinstance(made, list):
-        _report(origin, path, made)
-        return None
-    return made
+    if not isinstance(made, list):
+        return Placed(made.name, fields, made, origin, path)
+    _report(origin, path, made)
+    name = fields.get("name", default_name(fields))
+    return Placed(name if isinstance(name, str) else None, fields, None, origin, path)
 
 
 def _report(origin: Origin, path: Path, mistakes: list[Mistake]) -> None:

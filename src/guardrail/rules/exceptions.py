@@ -85,6 +85,7 @@ class ExceptionNames:
 
     def _compare(self, kind: type[BaseException]) -> bool:
         return issubclass(kind, self._classes) or any(
-            ancestor.__name__ in self._bare or (ancestor.__module__.partition(".")[0], ancestor.__name__) in self._dotted
+            ancestor.__name__ in self._bare
+            or (ancestor.__module__.partition(".")[0], ancestor.__name__) in self._dotted
             for ancestor in kind.__mro__
         )

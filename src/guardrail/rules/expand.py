@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 # A default may hold route templates: one level of balanced braces. Bounded, so that no text makes matching slow.
 _DEFAULT = r"(?:[^{}]|\{[^{}]{0,200}\}){0,1000}"
-_DOLLAR = re.compile(rf"\$(?:(?P<dollar>\$)|\{{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>{_DEFAULT}))?\}}|(?P<wrong>\{{))")
+_DOLLAR = re.compile(
+    rf"\$(?:(?P<dollar>\$)|\{{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>{_DEFAULT}))?\}}|(?P<wrong>\{{))"
+)
 _LARGEST_EXPANSION = 4 * 1024 * 1024
 
 
@@ -48,7 +50,9 @@ class Expansion:
             return "$"
         if found["wrong"]:
             start = text[found.start() : found.start() + 20]
-            raise ValueError(f"no variable begins here: {start!r}; write ${{VAR}}, ${{VAR:-default}}, or $$ for a dollar sign")
+            raise ValueError(
+                f"no variable begins here: {start!r}; write ${{VAR}}, ${{VAR:-default}}, or $$ for a dollar sign"
+            )
         name, default = found["name"], found["default"]
         value = self.environ.get(name)
         if default is not None:

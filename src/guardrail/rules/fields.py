@@ -1,206 +1,51 @@
-"""The types of what stands in a rule: how each is read, and how a schema describes it.
+"""The types of the fields of a rule: how each is read, and how a schema describes it.
 
-Law: a reader takes what YAML or a program wrote and returns its one meaning, or raises a ValueError whose text goes
-behind the field's name. Every schema admits whatever its reader does, `${VAR}` included.
+Law: every schema admits whatever its reader does, `${VAR}` included.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, PlainValidator, WithJsonSchema
 
-from guardrail.rules import compiled
-from guardrail.rules.exceptions import check_name
-from guardrail.rules.match import compile_pattern
-from guardrail.rules.scalars import Bare, misreading
-from guardrail.rules.spelling import any_of, did_you_mean, shown
-from guardrail.rules.units import LARGEST, Rate, parse_duration_us, parse_rate, parse_ratio
+from guardrail.rules.compiled import Algorithm as _Algorithm
+from guardrail.rules.readers import (
+    at_least_one,
+    listed,
+    mapping_like,
+    one_of,
+    read_alternatives,
+    read_attribute,
+    read_condition,
+    read_conditions,
+    read_cost,
+    read_duration_us,
+    read_exception,
+    read_mode,
+    read_positive_us,
+    read_rate,
+    read_ratio,
+    read_resource,
+    read_text,
+    read_threshold,
+    read_value,
+    read_whole,
+)
+from guardrail.rules.units import Rate
 
-_LONGEST = 1_000
 _VARIABLE = {"type": "string", "pattern": r"\$\{"}
 _TEXT = {"type": ["string", "number"]}
-
-
-def read_text(value: object) -> str:
-    """Read a name or resource: one line without space around it."""
-    text = read_value(value)
-    if not text or not text.isprintable() or text != text.strip():
-        raise ValueError(f"must be one line of text without space around it, got {shown(text)}")
-    if len(text) > _LONGEST:
-        raise ValueError(f"must have at most {_LONGEST:,} characters, got {len(text):,}")
-    return text
-
-
-def read_value(value: object) -> str:
-    """Read any text, such as an attribute's value."""
-    if isinstance(value, Bare):
-        what = misreading(value)
-        if what == "nothing":
-            raise ValueError("must not be empty; write a value or leave the key out")
-        raise ValueError(f'must be text, but YAML 1.1 reads {value} as {what}; write "{value}" in quotes')
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST:
-        return str(value)
-    raise ValueError(f"must be text, got {shown(value)}")
-
-
-def read_resource(value: object) -> str:
-    """Read a resource or a pattern."""
-    text = read_text(value)
-    if any(character in "*{}" for character in text):
-        compile_pattern(text)
-    return text
-
-
-def read_attribute(value: object) -> str:
-    """Read the name of an attribute, such as `client.ip`."""
-    text = read_text(value)
-    if any(character.isspace() or character in "|!*" for character in text):
-        raise ValueError(f"must name an attribute such as user or header.x-tenant, got {shown(text)}")
-    return text
-
-
-def read_alternatives(value: object) -> tuple[str, ...]:
-    """Read one part of a key: an attribute, or several of which the first that is present counts."""
-    return tuple(read_attribute(name.strip()) for name in read_text(value).split("|"))
-
-
-def read_condition(value: object) -> str:
-    """Read a value that `when:` asks for, or with `!` in front one it does not want."""
-    text = read_value(value)
-    if text == "!":
-        raise ValueError('must have a value behind !, such as "!billing"')
-    return text
-
-
-def read_conditions(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse lists that cannot mean anything."""
-    if not values:
-        raise ValueError("must list at least one value")
-    if len({value.startswith("!") for value in values}) > 1:
-        raise ValueError("must list either values or !values: the plain ones alone say what is wanted")
-    return values
-
-
-def read_exception(value: object) -> str | type[BaseException]:
-    """Read the name of an exception, or in code its class."""
-    if isinstance(value, type) and issubclass(value, BaseException):
-        return value
-    return check_name(read_value(value))
-
-
-def read_whole(value: object) -> int:
-    """Read a whole number of at least 1."""
-    if isinstance(value, Bare) and value.replace("_", "").isdecimal() and value[:1] != "0":
-        value = int(value.replace("_", "")) if len(value) <= _LONGEST else LARGEST + 1
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value < 1:
-            raise ValueError(f"must be at least 1, got {shown(value)}")
-        if value > LARGEST:
-            raise ValueError(f"must be below 2^53, got {shown(value)}")
-        return value
-    raise ValueError(f"must be a whole number, {_instead(value)}")
-
-
-def read_cost(value: object) -> int | str:
-    """Read what a call costs: a whole number, or the attribute that holds it."""
-    if isinstance(value, str) and not isinstance(value, Bare) and not value[:1].isdigit():
-        return read_attribute(value)
-    try:
-        return read_whole(value)
-    except ValueError as wrong:
-        raise ValueError(f"{wrong}".replace("number,", "number or an attribute that has one,")) from None
-
-
-def one_of(*choices: str) -> Callable[[object], str]:
-    """Return the reader of a field that takes one of a few words."""
-
-    def read_word(value: object) -> str:
-        if isinstance(value, str) and value in choices:
-            return str(value)  # a bare `off` is the word it is meant as
-        guess = did_you_mean(value, choices) if isinstance(value, str) else ""
-        raise ValueError(f"must be {any_of(choices)}, got {shown(_filled(value))}{guess}")
-
-    return read_word
-
-
-def read_mode(value: object) -> str:
-    """Read a mode; where a YAML 1.1 loader made False of a bare `off`, that too."""
-    return "off" if value is False else one_of(*get_args(_Modes))(value)
-
-
-def mapping_like(example: str) -> Callable[[object], object]:
-    """Return a check that a value is a mapping, before its content is read."""
-
-    def check(value: object) -> object:
-        if isinstance(value, Mapping):
-            return dict(value)
-        raise ValueError(f"must be a mapping such as {example}, got {shown(_filled(value))}")
-
-    return check
-
-
-def read_positive_us(value: object) -> int:
-    """Read a duration that is not 0."""
-    duration_us = read_duration_us(value)
-    if duration_us == 0:
-        raise ValueError(f"must be longer than 0, got {shown(value)}")
-    return duration_us
-
-
-def read_duration_us(value: object) -> int:
-    """Read a duration, 0 included."""
-    return parse_duration_us(_filled(value))
-
-
-def read_rate(value: object) -> Rate:
-    """Read an amount per time."""
-    return parse_rate(_filled(value))
-
-
-def read_ratio(value: object) -> Fraction:
-    """Read a ratio, 0 included."""
-    return parse_ratio(_filled(value))
-
-
-def read_threshold(value: object) -> Fraction:
-    """Read a ratio at which something happens."""
-    ratio = read_ratio(value)
-    if ratio == 0:
-        raise ValueError(f"must be above 0%, got {shown(value)}")
-    return ratio
-
-
-def listed(value: object) -> object:
-    """Let one value stand for a list of one."""
-    return value if isinstance(value, list | tuple) else [value]
-
-
-def _filled(value: object) -> object:
-    return read_value(value) if isinstance(value, Bare) and misreading(value) == "nothing" else value
-
-
-def _instead(value: object) -> str:
-    what = misreading(value) if isinstance(value, Bare) else None
-    if what == "nothing":
-        return "not empty; write one or leave the key out"
-    if what is not None:
-        return f"got {value}, which YAML 1.1 reads as {what}"
-    if isinstance(value, str) and value.isdecimal() and value.isascii():
-        return f"got {shown(value)}; leave out the quotes"
-    return f"got {shown(value)}"
 
 
 def _or_list(item: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"anyOf": [item, {"type": "array", "items": item, **more}]}
 
 
-def _words(*choices: str | bool) -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": [{"enum": list(choices)}, _VARIABLE]})
+def words(*choices: str | bool | int) -> dict[str, Any]:
+    """Return the schema of a field that takes one of a few words."""
+    return {"anyOf": [{"enum": list(choices)}, _VARIABLE]}
 
 
 _DURATION = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\s*(P|[0-9])|\$\{"}]}
@@ -210,7 +55,9 @@ _WHOLE = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "patte
 
 Text = Annotated[str, PlainValidator(read_text), WithJsonSchema(_TEXT)]
 Whole = Annotated[int, PlainValidator(read_whole), WithJsonSchema(_WHOLE)]
-Cost = Annotated[int | str, PlainValidator(read_cost), WithJsonSchema({"anyOf": [*_WHOLE["anyOf"], {"type": "string"}]})]
+Cost = Annotated[
+    int | str, PlainValidator(read_cost), WithJsonSchema({"anyOf": [*_WHOLE["anyOf"], {"type": "string"}]})
+]
 Duration = Annotated[int, PlainValidator(read_duration_us), WithJsonSchema(_DURATION)]
 PositiveDuration = Annotated[int, PlainValidator(read_positive_us), WithJsonSchema(_DURATION)]
 RateText = Annotated[Rate, PlainValidator(read_rate), WithJsonSchema(_RATE)]
@@ -225,7 +72,13 @@ _Exception = Annotated[str | type[BaseException], PlainValidator(read_exception)
 _Condition = Annotated[str, PlainValidator(read_condition)]
 _Conditions = Annotated[tuple[_Condition, ...], BeforeValidator(listed), AfterValidator(read_conditions)]
 
-Resources = Annotated[tuple[_Resource, ...], BeforeValidator(listed), WithJsonSchema(_or_list(_TEXT))]
+Resources = Annotated[
+    tuple[_Resource, ...],
+    BeforeValidator(listed),
+    AfterValidator(at_least_one),
+    WithJsonSchema(_or_list(_TEXT, minItems=1)),
+]
+Excepted = Annotated[tuple[_Resource, ...], BeforeValidator(listed), WithJsonSchema(_or_list(_TEXT))]
 Key = Annotated[tuple[_KeyPart, ...], BeforeValidator(listed), WithJsonSchema(_or_list(_TEXT))]
 Exceptions = Annotated[tuple[_Exception, ...], BeforeValidator(listed), WithJsonSchema(_or_list({"type": "string"}))]
 When = Annotated[
@@ -239,13 +92,18 @@ Overrides = Annotated[
     WithJsonSchema({"type": "object", "additionalProperties": _RATE}),
 ]
 
-_Modes = Literal["enforce", "shadow", "off"]
-_Charges = Literal["always", "failure"]
-_Scopes = Literal["shared", "local"]
-_Policies = Literal["local", "allow", "deny"]
-_ALGORITHMS = get_args(compiled.Algorithm)
-Mode = Annotated[_Modes, PlainValidator(read_mode), _words(*get_args(_Modes), False)]
-Algorithm = Annotated[compiled.Algorithm, PlainValidator(one_of(*_ALGORITHMS)), _words(*_ALGORITHMS)]
-Charge = Annotated[_Charges, PlainValidator(one_of(*get_args(_Charges))), _words(*get_args(_Charges))]
-Scope = Annotated[_Scopes, PlainValidator(one_of(*get_args(_Scopes))), _words(*get_args(_Scopes))]
-OnStoreError = Annotated[_Policies, PlainValidator(one_of(*get_args(_Policies))), _words(*get_args(_Policies))]
+_Mode = Literal["enforce", "shadow", "off"]
+_Charge = Literal["always", "failure"]
+_Scope = Literal["shared", "local"]
+_Policy = Literal["local", "allow", "deny"]
+
+
+def _one_of(choices: tuple[str, ...]) -> PlainValidator:
+    return PlainValidator(one_of(*choices))
+
+
+Mode = Annotated[_Mode, PlainValidator(read_mode), WithJsonSchema(words(*get_args(_Mode), False))]
+Algorithm = Annotated[_Algorithm, _one_of(get_args(_Algorithm)), WithJsonSchema(words(*get_args(_Algorithm)))]
+Charge = Annotated[_Charge, _one_of(get_args(_Charge)), WithJsonSchema(words(*get_args(_Charge)))]
+Scope = Annotated[_Scope, _one_of(get_args(_Scope)), WithJsonSchema(words(*get_args(_Scope)))]
+OnStoreError = Annotated[_Policy, _one_of(get_args(_Policy)), WithJsonSchema(words(*get_args(_Policy)))]

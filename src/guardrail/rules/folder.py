@@ -5,6 +5,7 @@ Law: at most one byte more than a rule file may have is read of any of them.
 
 from __future__ import annotations
 
+from errno import EINVAL
 from pathlib import Path
 
 from guardrail.errors import Problem, RuleError
@@ -34,5 +35,7 @@ def _is_rule_file(file: Path) -> bool:
 
 
 def _content(file: Path) -> bytes:
+    if file.exists() and not file.is_file():
+        raise OSError(EINVAL, "it must be a regular file, not a pipe, socket or device", str(file))
     with file.open("rb") as stream:
         return stream.read(LARGEST_FILE + 1)

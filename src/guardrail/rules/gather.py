@@ -14,6 +14,7 @@ from guardrail.errors import Problem, RuleError
 from guardrail.rules.document import MOST_PROBLEMS, Placed, read_document
 from guardrail.rules.page import Page
 from guardrail.rules.reader import read
+from guardrail.rules.spelling import shown
 from guardrail.rules.tree import Literal, Origin
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ def rules_of_files(files: Mapping[str, bytes | str], environ: Mapping[str, str] 
     Raises:
         RuleError: Everything that is wrong with any of them.
     """
-    rules, problems, named = list[Rule](), list[Problem](), dict[str, Placed]()
+    rules: list[Rule] = []
+    problems: list[Problem] = []
+    named: dict[str, Placed] = {}
     for name, content in files.items():
         try:
             page = Page.of(name, content)
@@ -55,12 +58,14 @@ def rules_of_values(values: Mapping[str, Any] | Sequence[Any]) -> tuple[Rule, ..
         RuleError: Everything that is wrong with them, by its path, such as `rules[2].burst`.
     """
     document = dict(values) if isinstance(values, Mapping) else {"version": 1, "rules": values}
-    if isinstance(listed := document.get("rules"), list | tuple):
-        document["rules"] = [_without_none(rule) for rule in listed]
+    if isinstance(rules := document.get("rules"), list | tuple):
+        document["rules"] = [_without_none(rule) for rule in rules]
+    if isinstance(defaults := document.get("defaults"), Mapping):
+        document["defaults"] = {kind: _without_none(fields) for kind, fields in defaults.items()}
     origin = Literal(document)
-    rules = list(_gather(origin, {}))
+    found = tuple(_gather(origin, {}))
     _refuse(origin.problems)
-    return tuple(rules)
+    return found
 
 
 def _without_none(rule: Any) -> Any:
@@ -69,21 +74,22 @@ def _without_none(rule: Any) -> Any:
 
 def _gather(origin: Origin, named: dict[str, Placed]) -> Iterable[Rule]:
     for found in read_document(origin):
-        first = named.setdefault(found.rule.name, found)
-        if first is not found:
-            _report_name(found, first)
-        yield found.rule
+        if found.name is not None:
+            first = named.setdefault(found.name, found)
+            if first is not found:
+                found.origin.report((*found.path, "name"), _same_name(found, first))
+        if found.rule is not None:
+            yield found.rule
 
 
-def _report_name(found: Placed, first: Placed) -> None:
-    rule, other = found.rule, first.origin.where(first.path)
-    if "name" in rule.written:
-        message = f"the name {rule.name!r} is taken by another rule ({other}); names are unique"
-    elif "name" in first.rule.written or rule.kind != first.rule.kind:
-        message = f"this rule's name would be {rule.name!r}, which another rule has ({other}); give it a name"
-    else:
-        message = f"two {rule.kind} rules on {rule.resource[0]!r} have no name (the other: {other}); give one a name"
-    found.origin.report((*found.path, "name"), message)
+def _same_name(found: Placed, first: Placed) -> str:
+    other = first.origin.where(first.path)
+    if "name" in found.fields:
+        return f"the name {shown(found.name)} is taken by another rule ({other}); names are unique"
+    if "name" in first.fields:
+        return f"this rule would be called {shown(found.name)}, which another one is ({other}); give it a name"
+    resource, _, kind = str(found.name).rpartition("/")
+    return f"two {kind} rules on {shown(resource)} have no name (the other: {other}); give one a name"
 
 
 def _refuse(problems: list[Problem]) -> None:

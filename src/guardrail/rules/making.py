@@ -28,9 +28,10 @@ def make_rule(fields: Mapping[str, Any], defaults: Mapping[str, Any] | None = No
     model = MODELS.get(kind) if isinstance(kind, str) else None
     if model is None:
         return _without_kind(fields)
-    merged = {"name": _default_name(fields), **fields}
+    merged = {**(defaults or {}), **fields}
+    if "name" not in merged:
+        merged["name"] = default_name(fields) or "unnamed"
     if defaults:
-        merged = {**defaults, **merged}
         _give_way(model, merged, fields)
     try:
         return model.model_validate(merged).remember(frozenset(fields), merged)
@@ -50,6 +51,13 @@ def check_defaults(kind: str, fields: Mapping[str, Any]) -> tuple[dict[str, Any]
         mistakes.append(Mistake(("window_calls",), "window and window_calls exclude each other; keep one", at_key=True))
     wrong = {mistake.path[0] for mistake in mistakes}
     return {name: value for name, value in fields.items() if name not in wrong}, mistakes
+
+
+def default_name(fields: Mapping[str, Any]) -> str | None:
+    """Return the name of a rule that writes none: its first resource and its kind."""
+    resource = fields.get("resource")
+    first = resource[0] if isinstance(resource, list | tuple) and resource else resource
+    return f"{first}/{fields['kind']}" if isinstance(first, str | int) and isinstance(fields.get("kind"), str) else None
 
 
 def parse_rule(fields: Mapping[str, Any], *, where: str) -> Rule:
@@ -83,12 +91,6 @@ def merge(inline: Rule, over: Rule) -> Rule:
     return made.remember(inline.written | over.written, made.fields)
 
 
-def _default_name(fields: Mapping[str, Any]) -> str:
-    resource = fields.get("resource")
-    first = resource[0] if isinstance(resource, list | tuple) and resource else resource
-    return f"{first}/{fields['kind']}" if isinstance(first, str | int) else "unnamed"
-
-
 def _give_way(model: type[RuleFields], merged: dict[str, Any], own: Mapping[str, Any]) -> None:
     """Take the fields out of *merged* that are not the rule's own and do not apply beside those."""
     names = {attribute: name for name, (attribute, _) in field_names(model).items()}
@@ -104,7 +106,9 @@ def _without_kind(fields: Mapping[str, Any]) -> list[Mistake]:
     guess = closest(kind, tuple(MODELS)) if isinstance(kind, str) else None
     if guess is None:
         shared = field_names(RuleFields).keys()
-        likely = [name for name, model in MODELS.items() if fields.keys() & (field_names(model).keys() - shared - {"kind"})]
+        likely = [
+            name for name, model in MODELS.items() if fields.keys() & (field_names(model).keys() - shared - {"kind"})
+        ]
         guess = likely[0] if len(likely) == 1 else None
     perhaps = f"; its fields are those of a {guess}" if guess else ""
     if "kind" not in fields:

@@ -1,84 +1,22 @@
 """Which rules apply to a resource.
 
 Law: the cost of a look-up depends on the resource and on how many rules match it, not on how many there are. Exact texts
-are in a dict; patterns are in tries over their segments, where a partly fixed segment (`v*`) is found by the text around
-its wildcards.
-
-A pattern ends its segments at `/` if it has one, else at `.`; words in front (`GET`) are parts of their own, and as many
-as the pattern has. `*` and `{x}` stand for one segment or word (not an empty one) or any part of one; `**` is the
-last segment, and stands for any rest, none included.
+are in a dict; patterns are in tries over their words and segments, where a partly fixed one (`v*`) is found by the text
+around its wildcards.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from guardrail.rules.pattern import REST, compile_pattern, is_pattern, split
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-_NAMED = re.compile(r"\{[^{}/]*\}")
-_ANY = "\0"  # what {x} becomes first, so that neither its name nor a neighbour is taken for something else
-_WILDCARD = re.compile(f"[*{_ANY}]")
-_REST = "**"
+__all__ = ["Index", "compile_pattern", "is_pattern", "matches_when"]
+
 _Shape = tuple[int, int]  # how many characters are fixed before the first wildcard and behind the last
-
-
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """Hold one resource text, taken apart.
-
-    Attributes:
-        words: How many of the parts are words in front.
-        parts: Words and segments; those that are fixed are text, the others the texts around their wildcards.
-        rest: It ends with `**`.
-    """
-
-    text: str
-    separator: str
-    words: int
-    parts: tuple[str | tuple[str, ...], ...]
-    rest: bool
-
-
-def is_pattern(text: str) -> bool:
-    """Tell whether *text* has wildcards; else it matches only itself."""
-    return "*" in text or ("{" in text and _NAMED.search(text) is not None)
-
-
-def compile_pattern(text: str) -> Pattern:
-    """Take a pattern apart.
-
-    Raises:
-        ValueError: `**` stands elsewhere than as the last segment, or a brace has no partner.
-    """
-    unnamed = _NAMED.sub(_ANY, text)
-    if "{" in unnamed or "}" in unnamed:
-        raise ValueError(f"must close each {{ with a }} within one segment, got {text!r}")
-    words, segments, separator = _split(unnamed)
-    rest = segments[-1] == _REST
-    if rest:
-        segments = segments[:-1]
-    if any(_REST in part for part in (*words, *segments)):
-        raise ValueError(f"must have ** only as its last segment, got {text!r}; * stands for one segment")
-    return Pattern(text, separator, len(words), tuple(map(_part, (*words, *segments))), rest)
-
-
-def _split(text: str) -> tuple[list[str], list[str], str]:
-    """Return words, segments and what separates these. The last word before the first separator begins the first segment."""
-    separator = "/" if "/" in text else "."
-    head = text.partition(separator)[0]
-    front, space, _ = head.rpartition(" ")
-    words = front.split(" ") if space else []
-    return words, text[len(front) + len(space) :].split(separator), separator
-
-
-def _part(text: str) -> str | tuple[str, ...]:
-    fixed = tuple(_WILDCARD.split(text))
-    return fixed if len(fixed) > 1 else text
-
-
 _Partial = dict[_Shape, dict[tuple[str, str], dict[tuple[str, ...], "_Node"]]]
 
 
@@ -90,9 +28,9 @@ class _Node:
     def __init__(self) -> None:
         self.exact: dict[str, _Node] = {}
         self.whole: _Node | None = None  # a wildcard that is the whole part
-        self.partial: _Partial = {}
-        self.ends: list[int] = []
-        self.rests: list[int] = []
+        self.partial: _Partial | None = None
+        self.ends: list[int] | None = None  # patterns that end here; most nodes have none, so there is no list
+        self.rests: list[int] | None = None  # those that go on with **
 
     def grow(self, part: str | tuple[str, ...]) -> _Node:
         """Return the node behind *part*, a new one if there is none."""
@@ -102,8 +40,19 @@ class _Node:
             self.whole = self.whole or _Node()
             return self.whole
         first, last = part[0], part[-1]
+        if self.partial is None:
+            self.partial = {}
         around = self.partial.setdefault((len(first), len(last)), {}).setdefault((first, last), {})
         return around.setdefault(part, _Node())
+
+    def end(self, number: int, *, rest: bool) -> None:
+        """Let a pattern end here, or go on with `**`."""
+        if rest:
+            self.rests = self.rests or []
+            self.rests.append(number)
+        else:
+            self.ends = self.ends or []
+            self.ends.append(number)
 
     def follow(self, part: str, found: list[_Node]) -> None:
         """Add the nodes to *found* that a resource with *part* here goes on with."""
@@ -112,7 +61,7 @@ class _Node:
             found.append(node)
         if self.whole is not None and part:
             found.append(self.whole)
-        for (before, behind), around in self.partial.items():
+        for (before, behind), around in self.partial.items() if self.partial else ():
             if len(part) >= before + behind:
                 candidates = around.get((part[:before], part[len(part) - behind :]))
                 if candidates is not None:
@@ -131,18 +80,20 @@ def _has_inner(part: str, fixed: tuple[str, ...]) -> bool:
 
 
 class Index:
-    """Find the numbers under which texts and patterns were added that match a resource."""
+    """Find the numbers of all texts and patterns that match a resource."""
 
     __slots__ = ("_always", "_exact", "_roots")
 
-    def __init__(self) -> None:
+    def __init__(self, texts: Iterable[tuple[str, int]] = ()) -> None:
         self._exact: dict[str, list[int]] = {}
         self._always: list[int] = []
         self._roots: dict[tuple[str, int], _Node] = {}  # by separator and number of words
+        for text, number in texts:
+            self.add(text, number)
 
     def add(self, text: str, number: int) -> None:
         """Let *text*, a resource or a pattern, stand for *number*."""
-        if text == _REST:
+        if text == REST:
             self._always.append(number)
         elif not is_pattern(text):
             self._exact.setdefault(text, []).append(number)
@@ -151,14 +102,14 @@ class Index:
             node = self._roots.setdefault((pattern.separator, pattern.words), _Node())
             for part in pattern.parts:
                 node = node.grow(part)
-            (node.rests if pattern.rest else node.ends).append(number)
+            node.end(number, rest=pattern.rest)
 
     def find(self, resource: str) -> set[int]:
         """Return the numbers of all that match *resource*."""
         found = set(self._always)
         found.update(self._exact.get(resource, ()))
         if self._roots:
-            words, segments, separator = _split(resource)
+            words, segments, separator = split(resource)
             self._walk(separator, words, segments, found)
             if separator == ".":  # `orders/**` matches `orders`: one segment, and no rest
                 front = resource.split(" ")
@@ -173,14 +124,14 @@ class Index:
         for part in (*words, *segments):
             follow: list[_Node] = []
             for node in nodes:
-                found.update(node.rests)
+                found.update(node.rests or ())
                 node.follow(part, follow)
             nodes = follow
             if not nodes:
                 return
         for node in nodes:
-            found.update(node.rests)
-            found.update(node.ends)
+            found.update(node.rests or ())
+            found.update(node.ends or ())
 
 
 def matches_when(when: Mapping[str, tuple[str, ...]], attribute: Callable[[str], str | None]) -> bool:
@@ -192,7 +143,6 @@ def matches_when(when: Mapping[str, tuple[str, ...]], attribute: Callable[[str],
 
 
 def _matches(values: tuple[str, ...], value: str | None) -> bool:
-    if values[0].startswith("!"):  # lists do not mix both, see fields.py
+    if values[0].startswith("!"):  # lists do not mix both, see readers.py
         return value is None or f"!{value}" not in values
     return value in values
-

@@ -32,14 +32,14 @@ class RuleFields(BaseModel):
 
     name: read.Text = Field(description="Unique; state is kept under it. Default: resource/kind.")
     resource: read.Resources = Field(description="An exact name, a pattern (*, {x}, **) or a list of these.")
-    except_: read.Resources = Field((), alias="except", description="Resources and patterns it leaves out.")
+    except_: read.Excepted = Field((), alias="except", description="Resources and patterns it leaves out.")
     when: read.When = Field({}, description="Attributes and the values they must have; `!x` must not be x.")
     key: read.Key = Field((), description="Attributes that each get a state of their own; `a|b`: the first present.")
     mode: read.Mode = Field("enforce", description="enforce, shadow (count, never refuse) or off.")
     enforce: read.Ratio = Field(Fraction(1), description="Of so many keys, by a stable hash; the rest is shadow.")
 
-    _written: frozenset[str] = PrivateAttr(frozenset())
-    _fields: Mapping[str, Any] = PrivateAttr({})
+    _written: frozenset[str] = PrivateAttr(default_factory=frozenset)
+    _fields: Mapping[str, Any] = PrivateAttr(default_factory=dict)
 
     @property
     def written(self) -> frozenset[str]:
@@ -149,7 +149,7 @@ class BulkheadRule(RuleFields):
 
 
 Rule = LimitRule | BreakerRule | BulkheadRule
-MODELS: dict[str, type[LimitRule] | type[BreakerRule] | type[BulkheadRule]] = {
+MODELS: dict[str, type[LimitRule | BreakerRule | BulkheadRule]] = {
     "limit": LimitRule,
     "breaker": BreakerRule,
     "bulkhead": BulkheadRule,

@@ -47,7 +47,9 @@ class Page:
         text = content.removeprefix("\ufeff") if isinstance(content, str) else _decoded(name, content)
         page = cls(name, text)
         if found := _NOT_TEXT.search(text):
-            raise RuleError([page.problem_at(f"the character U+{ord(found[0]):04X} cannot stand in YAML", found.start())])
+            raise RuleError(
+                [page.problem_at(f"the character U+{ord(found[0]):04X} cannot stand in YAML", found.start())]
+            )
         return page
 
     @cached_property

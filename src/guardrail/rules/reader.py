@@ -13,7 +13,8 @@ import yaml
 from yaml import events
 
 from guardrail.rules.expand import Expansion
-from guardrail.rules.scalars import Bare, misreading, read_plain, read_variable
+from guardrail.rules.scalars import Bare, read_plain, read_variable
+from guardrail.rules.spelling import shown
 from guardrail.rules.syntax import explain, quote_it
 from guardrail.rules.tree import UNREADABLE, Place, Tree
 
@@ -39,8 +40,8 @@ def read(page: Page, environ: Mapping[str, str]) -> Tree:
             problem = explain(wrong, text)
             if problem.special and len(repaired) < _MOST_REPAIRS:
                 # An unquoted *.orders stops the parser; put a letter there and read on for the other mistakes.
-                repaired.add(problem.index)
-                text = f"{text[: problem.index]}x{text[problem.index + 1 :]}"
+                repaired.add(problem.offset)
+                text = f"{text[: problem.offset]}x{text[problem.offset + 1 :]}"
                 continue
             reading.tree.add(problem.message, problem.line, problem.column)
             reading.abandon()
@@ -119,6 +120,7 @@ class _Reading:
         self._put(values, event)
         places: dict[str | int, Place] = {}
         self.tree.places[id(values)] = places
+        self.tree.held.append(values)
         self.open.append(_Open(values, places))
 
     def _put(self, value: Any, event: Any) -> None:
@@ -141,18 +143,27 @@ class _Reading:
             parent.values[parent.key] = value
 
     def _key(self, parent: _Open, value: Any, event: Any) -> str | None:
+        """Return a mapping's next key; None where there can be none of this kind."""
         if value is UNREADABLE:
             return None
-        if type(event) is not events.ScalarEvent:
-            return self._report(event, "a key is plain text, not a mapping or a list")
+        wrong = self._wrong_key(parent, event)
+        if wrong is not None:
+            self._report(event, wrong)
+            return None
         text: str = event.value
-        if event.implicit[0] and text == "<<":
-            return self._report(event, "'<<' merges nothing here; write the fields out, or put them under defaults")
-        if (first := parent.places.get(text)) is not None:
-            return self._report(event, f"duplicate key {_short(text)!r}; the first is on line {first.key.line + 1}")
-        if "${" in text:
-            return self._report(event, f"variables are filled into values, not into keys: {_short(text)!r}")
-        return Bare(text) if event.implicit[0] and misreading(text) else text
+        return Bare(text) if event.implicit[0] and isinstance(self._plain(text), Bare) else text
+
+    def _wrong_key(self, parent: _Open, event: Any) -> str | None:
+        if type(event) is not events.ScalarEvent:
+            return "a key is plain text, not a mapping or a list"
+        if event.implicit[0] and event.value == "<<":
+            return "'<<' merges nothing here; write the fields out, or put them under defaults"
+        first = parent.places.get(event.value)
+        if first is not None:
+            return f"duplicate key {shown(event.value)}; the first is on line {first.key.line + 1}"
+        if "${" in event.value:
+            return f"variables are filled into values, not into keys: {shown(event.value)}"
+        return None
 
     def _alias(self, event: Any) -> Any:
         if not (self.open and self.open[-1].is_nowhere):
@@ -163,15 +174,16 @@ class _Reading:
         text, plain = event.value, event.implicit[0]
         if event.tag is not None:
             tag = _short(event.tag)
-            self._report(event, f'text that begins with \'!\' is quoted: "{tag}{" " * bool(text)}{_short(text)}"')
+            self._report(event, f"text that begins with '!' is quoted: \"{tag}{' ' * bool(text)}{_short(text)}\"")
             return UNREADABLE
         if self.repaired and event.start_mark.index in self.repaired:
             self._report(event, quote_it(self.tree.page.text, event.start_mark.index))
             return UNREADABLE
         if "$" in text and not (self.open and self.open[-1].awaits_key):
             return self._expanded(text, event)
-        if not plain:
-            return text
+        return self._plain(text) if plain else text
+
+    def _plain(self, text: str) -> str | int:
         value = self.plain.get(text)
         if value is None:
             value = self.plain[text] = read_plain(text)

@@ -37,9 +37,10 @@ class RuleSet:
         self.rules: Final = tuple(rules)
         self.source: Final = source
         self._by_name: Final = {rule.name: rule for rule in self.rules}
-        self._index: Final = _index((rule.resource, number) for number, rule in enumerate(self.rules))
+        texts = ((text, number) for number, rule in enumerate(self.rules) for text in rule.resource)
+        self._index: Final = Index(texts)
         self._except: Final = {
-            number: _index([(rule.except_, 0)]) for number, rule in enumerate(self.rules) if rule.except_
+            number: Index((text, 0) for text in rule.except_) for number, rule in enumerate(self.rules) if rule.except_
         }
 
     @classmethod
@@ -112,17 +113,6 @@ class RuleSet:
         return f"RuleSet({len(self.rules)} rules, revision={self.revision!r}, source={self.source!r})"
 
 
-RuleSet.EMPTY = RuleSet()
-
-
-def _index(texts: Iterable[tuple[tuple[str, ...], int]]) -> Index:
-    index = Index()
-    for resources, number in texts:
-        for text in resources:
-            index.add(text, number)
-    return index
-
-
 def _canonical(rule: Rule) -> str:
     """Write down all that a rule says; what it leaves to built-in defaults goes without saying."""
     said = sorted((name, _ordered(getattr(rule, name))) for name in rule.model_fields_set)
@@ -131,3 +121,6 @@ def _canonical(rule: Rule) -> str:
 
 def _ordered(value: Any) -> str:
     return repr(sorted(value.items()) if isinstance(value, dict) else value)
+
+
+RuleSet.EMPTY = RuleSet()

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import yaml
 
-SPECIAL = frozenset("*&@`%")  # what text cannot begin with unless it is quoted
+SPECIAL = frozenset("*&!@`%")  # what text cannot begin with unless it is quoted
 
 _NO_END = "that opens here is not closed; put text that contains [ ] { } , or ': ' in quotes"
 _MISFIT = "what stands here does not fit what is above it; check the indentation and the quotes"
@@ -20,10 +20,13 @@ _SENTENCES = (
     ("expected ',' or ']'", f"the '[' {_NO_END}", True),
     ("expected ',' or '}'", f"the '{{' {_NO_END}", True),
     ("could not find expected ':'", "this is no 'key: value'", True),
-    ("escape character", "double quotes contain an unknown escape; use single quotes, or two backslashes for one", True),
+    (
+        "escape character",
+        "double quotes contain an unknown escape; use single quotes, or two backslashes for one",
+        True,
+    ),
     ("mapping values are not allowed", "no ':' is expected here; put text that contains ': ' in quotes", False),
     ("entries are not allowed", "no '- ' is expected here; begin a list on a line of its own", False),
-    ("undefined tag handle", 'text that begins with \'!\' is quoted, such as "!billing"', False),
     ("incompatible YAML document", "this version of YAML is not known; leave the %YAML line out", False),
     ("tab character", _TABS, False),
     ("line break", "text that begins with '|' or '>' is quoted", True),
@@ -41,17 +44,17 @@ class SyntaxProblem(NamedTuple):
     message: str
     line: int
     column: int
-    index: int
+    offset: int
     special: bool = False
 
 
-def explain(error: yaml.YAMLError, text: str) -> SyntaxProblem:
+def explain(error: Exception, text: str) -> SyntaxProblem:
     """Turn what the parser says about *text* into a sentence and a place."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if not isinstance(error, yaml.MarkedYAMLError) or mark is None:
         return SyntaxProblem(f"this is no YAML: {' '.join(str(error).split())}", 0, 0, 0)
     problem, context, start = error.problem or "", error.context or "", error.context_mark or mark
-    named = context.endswith(("an alias", "an anchor"))  # an unquoted *.orders, or &more
+    named = context.endswith(("an alias", "an anchor", "a tag")) or "tag handle" in problem  # an unquoted *.orders
     if named or "cannot start any token" in problem:
         place = start if named else mark
         found = text[place.index : place.index + 1]

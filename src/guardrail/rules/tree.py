@@ -53,11 +53,9 @@ class Origin(Protocol):
     problems: list[Problem]
     complete: bool
 
-    def report(self, path: Path, message: str, *, at_key: bool = False) -> None:
-        """Add a mistake to the problems."""
+    def report(self, path: Path, message: str, *, at_key: bool = False) -> None: ...
 
-    def where(self, path: Path) -> str:
-        """Name a place for people."""
+    def where(self, path: Path) -> str: ...
 
 
 class Tree:
@@ -66,6 +64,7 @@ class Tree:
     Attributes:
         complete: The file could be read to its end.
         places: For each mapping and list, by its id, where what it holds stands.
+        held: The mappings and lists; while they live, so do their ids.
     """
 
     def __init__(self, page: Page) -> None:
@@ -75,6 +74,7 @@ class Tree:
         self.complete = True
         self.problems: list[Problem] = []
         self.places: dict[int, dict[str | int, Place]] = {}
+        self.held: list[Any] = []
 
     def add(self, message: str, line: int, column: int) -> None:
         """Report a mistake that has a place but no path."""

@@ -1,0 +1,139 @@
+"""The command line: what can be typed, and which command answers.
+
+Law: only what a command needs is loaded when it runs, so that `--help` is quick. The help is plain text.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from guardrail import __version__
+from guardrail.cli.exits import say
+
+
+class Format(StrEnum):
+    """How explanations are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class ReportFormat(StrEnum):
+    """How mistakes are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+
+
+def _example(*lines: str) -> str:
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])  # \b keeps the lines apart
+
+
+app = typer.Typer(
+    help="Rate limits, circuit breakers and bulkheads in one rule file: write, check and explain it.",
+    epilog=_example("guardrail init", "guardrail validate rules/", "guardrail explain orders.create --rules rules/"),
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        say(f"guardrail {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def guardrail(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Stand in front of all commands."""
+
+
+@app.command(epilog=_example("guardrail init", "guardrail init config/limits.yaml"))
+def init(
+    path: Annotated[Path, typer.Argument(help="The file to write, or the folder to write it to.")] = Path("rules"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+) -> None:
+    """Write a rule file to start from: a few rules of each kind, with comments."""
+    from guardrail.cli.starter import write_starter
+
+    write_starter(path, force=force)
+
+
+@app.command(epilog=_example("guardrail validate rules/", "guardrail validate --format github api.yaml jobs.yaml"))
+def validate(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Rule files and folders; - is what is piped in.")],
+    form: Annotated[
+        ReportFormat, typer.Option("--format", help="github: annotations for a workflow.")
+    ] = ReportFormat.TEXT,
+) -> None:
+    """List every mistake in rule files, with its line and column.
+
+    Each PATH is checked by itself, as a guard would load it: a folder is all its *.yaml and *.yml together. Exits with 0
+    if there is no mistake, else with 1.
+    """
+    from guardrail.cli.validation import validate as check
+
+    raise typer.Exit(check(paths, form.value))
+
+
+@app.command(
+    epilog=_example(
+        "guardrail explain orders.create --rules rules/ --attr user=u1",
+        'guardrail explain "GET /v1/orders/{id}" --rules api.yaml --attr client.ip=10.0.0.7 --cost 3',
+    )
+)
+def explain(
+    resource: Annotated[list[str], typer.Argument(metavar="RESOURCE", help="What is called.")],
+    rules: Annotated[
+        str, typer.Option(metavar="PATH", envvar="GUARDRAIL_RULES", help="The rule file or folder; - is what is piped in.")
+    ],
+    attr: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="An attribute of the call; once for each.")
+    ] = None,
+    cost: Annotated[int, typer.Option(min=0, help="Tokens that the call takes from limits.")] = 1,
+    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TEXT,
+    everything: Annotated[bool, typer.Option("--all", help="List all rules that do not apply, however many.")] = False,
+) -> None:
+    """Show which rules a call meets, in which order, under which key, and what they mean.
+
+    And why the other rules do not apply. Only rule files are read: decorators in code may add rules of their own, and
+    nothing is asked of a running service.
+    """
+    from guardrail.cli.answer import answer
+    from guardrail.cli.question import Question
+
+    raise typer.Exit(answer(Question.of(resource, attr or [], cost), rules, form.value, everything=everything))
+
+
+@app.command(epilog=_example("guardrail schema > rules/schema.json"))
+def schema() -> None:
+    """Print the JSON Schema of rule files, by which editors complete and check them."""
+    from guardrail.cli.shipped import shipped
+
+    say(shipped("schema.json").removesuffix("\n"))
+
+
+@app.command(epilog=_example("guardrail demo", "guardrail demo --plain"))
+def demo(
+    seconds: Annotated[float, typer.Option(min=5, max=600, help="How long it runs.")] = 30.0,
+    plain: Annotated[bool, typer.Option("--plain", help="Print lines, even on a terminal.")] = False,
+) -> None:
+    """Guard a real HTTP service, send it traffic, and watch what the rules do.
+
+    Everything stays on this machine. It exits with 1 if anything it showed was not so.
+    """
+    from guardrail.cli.demonstration import demonstrate
+
+    raise typer.Exit(demonstrate(seconds, plain=plain))

@@ -1,0 +1,162 @@
+"""The shop of the demo: handlers guarded by decorators, and a server that answers for them.
+
+Law: a call that a limit refuses is answered with 429, one that a bulkhead or breaker refuses with 503; the answer names the
+rule, and says in `Retry-After` when to come back wherever that can be said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from threading import Thread
+from typing import Any
+
+import uvicorn
+
+from guardrail import Guard, Refused
+
+Message = MutableMapping[str, Any]
+Application = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
+Handler = Callable[[str], Awaitable[str]]
+
+LONGEST_REPORT_S = 8.0
+LONGEST_GOODBYE_S = 5.0
+
+
+class Supplier:
+    """Know the prices: what the shop depends on. While it is not well, it keeps callers waiting and then fails.
+
+    Attributes:
+        calls: How often it was asked.
+        stood_in: How often the last known price stood in for its answer.
+    """
+
+    def __init__(self) -> None:
+        self.well = True
+        self.calls = 0
+        self.stood_in = 0
+
+    async def price(self) -> str:
+        """Return the price of a lamp.
+
+        Raises:
+            ConnectionError: The supplier is not well.
+        """
+        self.calls += 1
+        await asyncio.sleep(0.005 if self.well else 0.1)
+        if not self.well:
+            raise ConnectionError("the supplier does not answer")
+        return "9.90 EUR"
+
+
+class Printer:
+    """Print reports, one page after the other, for as long as `jammed` is set or the report takes.
+
+    Attributes:
+        inside: How many reports are being printed.
+        most_inside: Most of them at once, so far.
+    """
+
+    def __init__(self) -> None:
+        self.jammed = False
+        self.inside = 0
+        self.most_inside = 0
+
+    async def report(self) -> str:
+        """Return a printed report."""
+        self.inside += 1
+        self.most_inside = max(self.most_inside, self.inside)
+        try:
+            async with asyncio.timeout(LONGEST_REPORT_S):
+                while self.jammed:
+                    await asyncio.sleep(0.01)
+        finally:
+            self.inside -= 1
+        return "42 lamps sold"
+
+
+def shop(guard: Guard, supplier: Supplier, printer: Printer) -> dict[str, Handler]:
+    """Return the guarded handlers, by path."""
+
+    @guard.limit("30/s", key="client", name="shop.search")
+    async def search(client: str) -> str:
+        return "one lamp found"
+
+    @guard.limit("3/min", key="client", name="shop.login")
+    async def login(client: str) -> str:
+        return f"wrong password, {client}"
+
+    def last_known_price(client: str) -> str:
+        supplier.stood_in += 1
+        return "9.80 EUR, last known"
+
+    @guard.breaker(window_calls=10, open_for="5s", name="shop.price", fallback=last_known_price, fallback_on=ConnectionError)
+    async def price(client: str) -> str:
+        return await supplier.price()
+
+    @guard.bulkhead(3, name="shop.report")
+    async def report(client: str) -> str:
+        return await printer.report()
+
+    return {"/search": search, "/login": login, "/price": price, "/report": report}
+
+
+def application(handlers: Mapping[str, Handler]) -> Application:
+    """Return an ASGI app that takes the name of the caller from the header `x-client`."""
+
+    async def app(scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
+        client = dict(scope["headers"]).get(b"x-client", b"").decode("latin-1")
+        headers = [(b"content-type", b"application/json")]
+        try:
+            status, body = 200, {"page": await handlers[scope["path"]](client)}
+        except Refused as refused:
+            status, body = refusal(refused)
+            if refused.retry_after is not None:
+                headers.append((b"retry-after", b"%d" % math.ceil(refused.retry_after)))
+        content = json.dumps(body).encode()
+        headers.append((b"content-length", b"%d" % len(content)))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    return app
+
+
+def refusal(refused: Refused) -> tuple[int, dict[str, Any]]:
+    """Return the status and the body that tell a caller of a refusal."""
+    return 429 if refused.kind == "limit" else 503, {
+        "detail": str(refused),
+        "rule": refused.rule,
+        "reason": refused.reason,
+        "limit": refused.decision.limit,
+        "retry_after": refused.retry_after,
+    }
+
+
+@contextmanager
+def serving(app: Application) -> Iterator[str]:
+    """Serve *app* on a free port of this machine only; yield its address. The server ends with the block."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                loop="asyncio",
+                lifespan="off",
+                log_config=None,
+                log_level="critical",
+                access_log=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        thread = Thread(target=server.run, args=([listener],), name="guardrail-demo-server", daemon=True)
+        thread.start()
+        try:
+            yield "http://127.0.0.1:{}".format(listener.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join(LONGEST_GOODBYE_S)

@@ -1,0 +1,113 @@
+"""`guardrail validate`: every mistake of all files, for people, programs or a GitHub workflow."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from guardrail.cli.exits import OK, WRONG, say
+from guardrail.cli.loading import load
+from guardrail.cli.terminal import on_terminal, shown_on_terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from guardrail.errors import Problem
+    from guardrail.rules.ruleset import RuleSet
+
+# What GitHub would take for the end of a value in `::error file=...::message`
+_ESCAPED = {"%": "%25", "\r": "%0D", "\n": "%0A"}
+_ESCAPED_IN_PLACE = _ESCAPED | {":": "%3A", ",": "%2C"}
+
+
+class Checked(NamedTuple):
+    """Hold what became of one path: its rules, or its problems."""
+
+    path: str
+    rules: RuleSet | None
+    problems: tuple[Problem, ...]
+
+
+def validate(paths: Sequence[str], form: str) -> int:
+    """Check the rules at each of *paths*, print what was found, and return the exit code."""
+    checked = [check(path) for path in dict.fromkeys(paths)]
+    match form:
+        case "json":
+            say(json.dumps(_plain_values(checked), indent=2))
+        case "github":
+            say("\n".join(_annotations(checked)))
+        case _:
+            say("\n".join(_lines(checked)))
+    return WRONG if any(one.problems for one in checked) else OK
+
+
+def check(path: str) -> Checked:
+    """Read the rules at *path*."""
+    from guardrail.errors import RuleError
+
+    try:
+        return Checked(path, load(path), ())
+    except RuleError as wrong:
+        return Checked(path, None, wrong.problems)
+
+
+def plain_problem(problem: Problem) -> dict[str, Any]:
+    """Return a problem as JSON has it."""
+    return problem._asdict()
+
+
+def problem_lines(problems: Sequence[Problem]) -> list[str]:
+    """Return problems as people read them."""
+    lines = [str(problem) for problem in problems]
+    return [shown_on_terminal(line) for line in lines] if on_terminal() else lines
+
+
+def _lines(checked: Sequence[Checked]) -> list[str]:
+    problems = [problem for one in checked for problem in one.problems]
+    lines = problem_lines(problems)
+    lines += [_praise(one.path, one.rules) for one in checked if one.rules is not None]
+    return [*lines, _count(problems)] if problems else lines
+
+
+def _annotations(checked: Sequence[Checked]) -> list[str]:
+    problems = [problem for one in checked for problem in one.problems]
+    return [*map(_annotation, problems), *(_praise(one.path, one.rules) for one in checked if one.rules is not None)]
+
+
+def _annotation(problem: Problem) -> str:
+    place = {"file": problem.file, "line": problem.line, "col": problem.column}
+    known = [f"{name}={_escaped(str(value), _ESCAPED_IN_PLACE)}" for name, value in place.items() if value is not None]
+    return f"::error {','.join(known)}".rstrip() + f"::{_escaped(problem.message, _ESCAPED)}"
+
+
+def _escaped(text: str, characters: dict[str, str]) -> str:
+    return "".join(characters.get(character, character) for character in text)
+
+
+def _plain_values(checked: Sequence[Checked]) -> dict[str, Any]:
+    return {
+        "ok": not any(one.problems for one in checked),
+        "paths": [
+            {
+                "path": one.path,
+                "ok": one.rules is not None,
+                "rules": None if one.rules is None else len(one.rules),
+                "revision": None if one.rules is None else one.rules.revision,
+            }
+            for one in checked
+        ],
+        "problems": [plain_problem(problem) for one in checked for problem in one.problems],
+    }
+
+
+def _praise(path: str, rules: RuleSet) -> str:
+    return f"{path}: no mistakes; {_number(len(rules), 'rule')}, revision {rules.revision}"
+
+
+def _count(problems: Sequence[Problem]) -> str:
+    files = len({problem.file for problem in problems})
+    return f"{_number(len(problems), 'mistake')} in {_number(files, 'file')}"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

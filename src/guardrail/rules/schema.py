@@ -1,0 +1,88 @@
+"""The rule file format as JSON Schema, so that editors complete and check it.
+
+Law: whatever the loader accepts, the schema accepts. It is draft-07, and picks the fields by `kind` with if/then: editors
+know neither later drafts nor OpenAPI's discriminator.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from guardrail.rules.diagnosis import field_names
+from guardrail.rules.fields import words
+from guardrail.rules.model import MODELS, RuleFields
+
+_FREE = frozenset({"name"})  # a rule that does not write it gets one
+_OWN = frozenset({"name", "resource", "kind"})  # no defaults for these
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the schema of rule files."""
+    definitions: dict[str, Any] = {}
+    for kind, model in MODELS.items():
+        described = _described(model)
+        required = [
+            name for name, (_, field) in field_names(model).items() if field.is_required() and name not in _FREE
+        ]
+        definitions[kind] = {
+            "title": f"A {kind}",
+            "description": model.__doc__,
+            "type": "object",
+            "properties": described,
+            "required": sorted(required),
+            "additionalProperties": False,
+        }
+        definitions[f"{kind}_defaults"] = {
+            "description": f"What every {kind} starts from.",
+            "type": "object",
+            "properties": {name: field for name, field in described.items() if name not in _OWN},
+            "additionalProperties": False,
+        }
+    definitions["rule"] = {
+        "type": "object",
+        "properties": {**_described(RuleFields), "kind": {**words(*MODELS), "description": "What the rule does."}},
+        "required": ["kind", "resource"],
+        "allOf": [
+            {
+                "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+                "then": {"$ref": f"#/definitions/{kind}"},
+            }
+            for kind in MODELS
+        ],
+    }
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "guardrail rules",
+        "type": "object",
+        "properties": {
+            "version": {**words(1), "description": "The version of this format."},
+            "defaults": {
+                "description": "Fields that rules of a kind start from.",
+                "type": "object",
+                "properties": {kind: {"$ref": f"#/definitions/{kind}_defaults"} for kind in MODELS},
+                "additionalProperties": False,
+            },
+            "rules": {
+                "description": "All that match a call apply, in this order.",
+                "type": "array",
+                "items": {"$ref": "#/definitions/rule"},
+            },
+        },
+        "required": ["version", "rules"],
+        "additionalProperties": False,
+        "definitions": definitions,
+    }
+
+
+def _described(model: type[RuleFields]) -> dict[str, Any]:
+    """Return what each field of a rule takes, by its name in YAML."""
+    described: dict[str, Any] = model.model_json_schema(by_alias=True)["properties"]
+    for field in described.values():
+        field.pop("title", None)
+        field.pop("default", None)  # in microseconds and fractions, and told in the descriptions
+        options = field.get("anyOf", [])
+        if {"type": "null"} in options:
+            options.remove({"type": "null"})
+            if len(options) == 1:
+                field.update(field.pop("anyOf")[0])
+    return described

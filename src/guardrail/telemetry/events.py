@@ -1,0 +1,89 @@
+"""Events: what happened, as facts that no longer change.
+
+Law: an admitted call is no event. There is one for every refusal, for every move of a breaker, and for every change of
+the rules or of what stands behind them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from guardrail.core.verdict import Decision, Kind, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class CallRefused:
+    """Say that a rule refused a call, or would have.
+
+    Attributes:
+        decision: The whole decision. Of a shadow refusal it may be an admission.
+        shadow: The rule only watches: the call was not kept out by it.
+    """
+
+    resource: str
+    rule: str
+    kind: Kind
+    reason: Reason
+    decision: Decision
+    shadow: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerMoved:
+    """Say that a breaker changed its state.
+
+    Attributes:
+        breaker: The rule's name, followed by `/key value` where the rule keeps several breakers.
+        reason: Why, as a sentence.
+    """
+
+    breaker: str
+    from_state: str
+    to_state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RulesReloaded:
+    """Say that other rules are in force.
+
+    Attributes:
+        source: The file or folder they came from; None where they came from code.
+        revision: What is in force now, a hash of the content.
+        previous: What was in force until now.
+    """
+
+    source: str | None
+    revision: str
+    previous: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RulesRejected:
+    """Say that new rules cannot be used. Those in force stay.
+
+    Attributes:
+        error: A RuleError that lists every mistake, or the OSError that kept the rules from being read.
+    """
+
+    source: str | None
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class KeysOverflowed:
+    """Say, once, that a rule keeps as many states as it may, and that further new keys share one."""
+
+    rule: str
+    max_keys: int
+
+
+Event = CallRefused | BreakerMoved | RulesReloaded | RulesRejected | KeysOverflowed
+
+
+class Listener(Protocol):
+    """Hear of events, on the thread on which they happen. What it raises is logged and changes nothing."""
+
+    def __call__(self, event: Event, /) -> object: ...

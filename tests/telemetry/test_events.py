@@ -1,0 +1,36 @@
+"""Events are facts: they do not change, they compare by what they say, and they travel."""
+
+import copy
+import pickle
+from dataclasses import FrozenInstanceError, fields
+from typing import get_args
+
+import pytest
+
+from guardrail.core.verdict import Decision
+from guardrail.telemetry import BreakerMoved, CallRefused, KeysOverflowed, RulesRejected, RulesReloaded
+from guardrail.telemetry.events import Event
+
+EVENTS = [
+    CallRefused("orders", "per-user", "limit", "rate", Decision(allowed=False), shadow=False),
+    BreakerMoved("payments/breaker", "closed", "open", "failure rate 60 % >= 50 % over 10 calls"),
+    RulesReloaded("rules/", "b2", None),
+    RulesRejected("rules/", FileNotFoundError(2, "gone")),
+    KeysOverflowed("per-user", 10_000),
+]
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_an_event_does_not_change(event):
+    with pytest.raises(FrozenInstanceError):
+        setattr(event, fields(event)[0].name, "other")
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_an_event_equals_its_copy_and_travels(event):
+    assert event == copy.copy(event)
+    assert type(event) is type(pickle.loads(pickle.dumps(event)))
+
+
+def test_every_event_stands_in_the_union():
+    assert {type(event) for event in EVENTS} == set(get_args(Event))
