@@ -24,13 +24,14 @@ TABLE: dict[str, str] = {
     "rules": "core errors | pydantic pydantic_core yaml",
     "telemetry": "core errors",
     "sources": "core rules clock errors telemetry.events",
-    "admission": "core clock errors rules telemetry.events",
-    "guard": "admission rules sources telemetry core clock errors",
-    "decorators": "guard admission core clock errors telemetry.events | wrapt",
-    "testing": "guard admission core clock errors telemetry.events | pytest",
+    "admission": "core clock errors rules telemetry.events telemetry.notify",
+    "decorators": "admission rules core clock errors | wrapt",
+    "guard": "decorators admission rules sources telemetry core clock errors",
+    "default": "guard decorators admission",
+    "testing": "default guard admission core clock errors telemetry.events | pytest",
     "cli": "* | *",
     "__main__": "cli",
-    FACE: "guard decorators admission rules telemetry core errors",
+    FACE: "default guard admission rules telemetry core errors",
 }
 
 # What the pure layer leaves alone even though the standard library has it.

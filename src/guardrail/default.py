@@ -6,13 +6,15 @@ decorated earlier follow whichever guard is the default one at the time of the c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guardrail.admission.host import Host
 from guardrail.decorators.face import Decorators
 from guardrail.guard import Guard, RuleSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def configure(rules: RuleSource | None = None, **options: Any) -> Guard:

@@ -1,12 +1,12 @@
 """What guardrail raises.
 
-    GuardrailError
-    ├── Refused            a rule said no; says which, why and when to come back
-    │   ├── RateLimited    a limit is used up
-    │   ├── BreakerOpen    the other side is not well
-    │   └── BulkheadFull   too many are inside
-    ├── RuleError          rules that cannot be used (also a ValueError)
-    └── StoreError         a shared store cannot be used as configured
+GuardrailError
+├── Refused            a rule said no; says which, why and when to come back
+│   ├── RateLimited    a limit is used up
+│   ├── BreakerOpen    the other side is not well
+│   └── BulkheadFull   too many are inside
+├── RuleError          rules that cannot be used (also a ValueError)
+└── StoreError         a shared store cannot be used as configured
 """
 
 from __future__ import annotations

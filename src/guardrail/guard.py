@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from guardrail.admission.ambient import getter
@@ -29,6 +28,8 @@ from guardrail.telemetry.events import RulesRejected, RulesReloaded
 from guardrail.telemetry.notify import notify
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from guardrail.admission.gate import Gate
     from guardrail.core.verdict import Decision
     from guardrail.decorators.options import Duration
@@ -106,7 +107,12 @@ class Guard(Decorators):
             self._live.start()
 
     def enter(
-        self, resource: str, attributes: Mapping[str, object] | None = None, *, cost: int = 1, max_wait: Duration | None = None
+        self,
+        resource: str,
+        attributes: Mapping[str, object] | None = None,
+        *,
+        cost: int = 1,
+        max_wait: Duration | None = None,
     ) -> Entry:
         """Admit one call to *resource*, as `with` or `async with`.
 
@@ -123,7 +129,12 @@ class Guard(Decorators):
         return Entry(self._gates(resource), self._call(resource, attributes, cost, max_wait), self.ledger)
 
     def try_enter(
-        self, resource: str, attributes: Mapping[str, object] | None = None, *, cost: int = 1, max_wait: Duration | None = None
+        self,
+        resource: str,
+        attributes: Mapping[str, object] | None = None,
+        *,
+        cost: int = 1,
+        max_wait: Duration | None = None,
     ) -> Permit:
         """Admit one call, as `enter` does, without raising Refused: the permit is false where a rule said no.
 
@@ -132,19 +143,34 @@ class Guard(Decorators):
         return enter(self._gates(resource), self._call(resource, attributes, cost, max_wait), self.ledger)
 
     async def atry_enter(
-        self, resource: str, attributes: Mapping[str, object] | None = None, *, cost: int = 1, max_wait: Duration | None = None
+        self,
+        resource: str,
+        attributes: Mapping[str, object] | None = None,
+        *,
+        cost: int = 1,
+        max_wait: Duration | None = None,
     ) -> Permit:
         """Admit one call from a task, as `try_enter` does from a thread."""
         return await aenter(self._gates(resource), self._call(resource, attributes, cost, max_wait), self.ledger)
 
     def peek(
-        self, resource: str, attributes: Mapping[str, object] | None = None, *, cost: int = 1, max_wait: Duration | None = None
+        self,
+        resource: str,
+        attributes: Mapping[str, object] | None = None,
+        *,
+        cost: int = 1,
+        max_wait: Duration | None = None,
     ) -> Decision:
         """Return the decision that such a call would get now. Consumes nothing and never waits."""
         return peek(self._gates(resource), self._call(resource, attributes, cost, max_wait), self.ledger)
 
     async def apeek(
-        self, resource: str, attributes: Mapping[str, object] | None = None, *, cost: int = 1, max_wait: Duration | None = None
+        self,
+        resource: str,
+        attributes: Mapping[str, object] | None = None,
+        *,
+        cost: int = 1,
+        max_wait: Duration | None = None,
     ) -> Decision:
         """Return what `peek` returns."""
         return self.peek(resource, attributes, cost=cost, max_wait=max_wait)
@@ -223,7 +249,9 @@ class Guard(Decorators):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
@@ -336,7 +364,9 @@ class Guard(Decorators):
                 snapshot.plans[resource] = gates
         return gates
 
-    def _call(self, resource: str, attributes: Mapping[str, object] | None, cost: int, max_wait: Duration | None) -> Call:
+    def _call(
+        self, resource: str, attributes: Mapping[str, object] | None, cost: int, max_wait: Duration | None
+    ) -> Call:
         get = getter(resource, attributes)
         if max_wait is None:
             return Call(resource, get, checked_cost(cost))
@@ -390,4 +420,6 @@ def checked_mode(mode: str) -> str:
 def check_store(store: str | None) -> None:
     """Refuse stores that this version does not have."""
     if store not in (None, "", "memory://"):
-        raise ValueError(f"store must be None or 'memory://', got {store!r}: state is kept in this process only, so far")
+        raise ValueError(
+            f"store must be None or 'memory://', got {store!r}: state is kept in this process only, so far"
+        )

@@ -6,14 +6,15 @@ a conftest brings the fixtures `clock` and `guard`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from guardrail.default import default_guard, substituted
-from guardrail.guard import Guard
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from guardrail.guard import Guard
     from guardrail.telemetry.events import Event
 
 E = TypeVar("E")
@@ -101,12 +102,12 @@ def force_open(name: str, guard: Guard | None = None) -> Iterator[None]:
 
 
 def _clock() -> FakeClock:
-    """A clock that stands still until the test moves it."""
+    """Give a clock that stands still until the test moves it."""
     return FakeClock(1_700_000_000_000_000)
 
 
 def _guard(clock: FakeClock) -> Iterator[Guard]:
-    """A fresh default guard on the test's clock: module-level decorators follow it, nothing is left of earlier tests."""
+    """Give a fresh default guard on the test's clock; module-level decorators follow it."""
     with substituted(clock=clock) as guard:
         yield guard
 

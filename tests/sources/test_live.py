@@ -1,6 +1,7 @@
 """Live rules take up what two looks in a row agree on, and whatever cannot be used changes nothing."""
 
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -86,6 +87,14 @@ def test_a_reload_takes_up_at_once_what_it_sees():
     assert ["2"] == followed.taken
 
 
+def test_what_was_seen_before_a_reload_does_not_count_as_a_look():
+    followed = Followed(Shown("1", "2", "3", "2", "3"))
+    followed.look()
+    followed.live.reload()
+    assert "3" == followed.look(2)
+    assert ["3"] == followed.taken
+
+
 def test_a_reload_parses_even_what_has_not_changed():
     """Rules may name environment variables."""
     followed = Followed(Shown("1"))
@@ -164,34 +173,46 @@ class TestCallingBack:
         live.reload()
         assert "3" == live.current
 
-    def test_who_hears_of_a_change_may_wait_for_another_thread_that_reloads(self):
+    STEPS = (
+        lambda live: (live.poll(), live.poll()),
+        lambda live: live.reload(),
+        lambda live: live.apply("2"),
+    )
+
+    @pytest.mark.parametrize("step", STEPS, ids=["poll", "reload", "apply"])
+    def test_who_hears_of_a_change_may_wait_for_another_thread_that_reloads(self, step):
         heard = []
 
-        def reload_elsewhere(rules, previous):
+        def hear(rules, previous):
             heard.append((rules, previous))
             if len(heard) == 1:
-                elsewhere = threading.Thread(target=live.reload, daemon=True)
-                elsewhere.start()
-                elsewhere.join(5)
-                assert not elsewhere.is_alive()
+                source.shown = ["3"]
+                reload_elsewhere(live)
 
-        live = Followed(Shown("1", "2", "2", "3"), after_change=reload_elsewhere).live
-        live.poll()
-        live.poll()
-        live.apply("4")
-        assert [("2", "1"), ("3", "2"), ("4", "3")] == heard
+        source = Shown("1", "2")
+        live = Followed(source, after_change=hear).live
+        step(live)
+        assert [("2", "1"), ("3", "2")] == heard
+        assert "3" == live.current
 
-    def test_who_hears_of_a_problem_may_wait_for_another_thread_that_reloads(self):
-        def reload_elsewhere(_):
-            elsewhere = threading.Thread(target=live.reload, daemon=True)
-            elsewhere.start()
-            elsewhere.join(5)
-            assert not elsewhere.is_alive()
+    @pytest.mark.parametrize("step", STEPS[:2], ids=["poll", "reload"])
+    def test_who_hears_of_a_problem_may_wait_for_another_thread_that_reloads(self, step):
+        def hear(_):
+            source.shown = ["3"]
+            reload_elsewhere(live)
 
-        live = Followed(Shown("1", "bad", "bad", "2"), on_problem=reload_elsewhere).live
-        live.poll()
-        live.poll()
-        assert "2" == live.current
+        source = Shown("1", "bad")
+        live = Followed(source, on_problem=hear).live
+        with suppress(RuleError):
+            step(live)
+        assert "3" == live.current
+
+
+def reload_elsewhere(live):
+    elsewhere = threading.Thread(target=live.reload, daemon=True)
+    elsewhere.start()
+    elsewhere.join(5)
+    assert not elsewhere.is_alive()
 
 
 def test_changes_come_one_at_a_time_and_the_last_one_is_in_force():

@@ -17,6 +17,7 @@ from guardrail.sources import watch
 from tests.sources.followed import Followed, Shown, watching
 
 ROOT = Path(__file__).parents[2]
+SRC = Path(watch.__file__).parents[2]
 
 
 def put(path, text):
@@ -147,6 +148,14 @@ def test_the_thread_ends_with_its_owner(path):
     thread.join(5)
     assert not thread.is_alive()
     assert owner() is None
+
+
+def test_nothing_remembers_a_thread_that_has_ended(followed):
+    followed.live.start()
+    thread = weakref.ref(watching()[0])
+    followed.live.stop()
+    gc.collect()
+    assert thread() is None
 
 
 def test_a_daemon_thread_keeps_no_program_alive(followed):
@@ -391,7 +400,7 @@ print("watching:", len(watching()))
     run = subprocess.run(
         [sys.executable, "-c", code, str(path)],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
+        env=os.environ | {"PYTHONPATH": f"{SRC}:{ROOT}"},
         capture_output=True,
         text=True,
         check=False,

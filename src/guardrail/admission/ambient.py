@@ -5,11 +5,14 @@ Law: they hold inside the `with` block and the tasks started in it, and nowhere 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextvars import ContextVar, Token
-from types import TracebackType
+from typing import TYPE_CHECKING
 
-from guardrail.admission.call import Get
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from guardrail.admission.call import Get
 
 _around: ContextVar[Mapping[str, object]] = ContextVar("guardrail_attributes", default={})  # noqa: B039  never changed
 
@@ -29,7 +32,9 @@ class attributes:  # noqa: N801  used as a verb: `with attributes(tenant="acme")
     def __enter__(self) -> None:
         self._tokens.append(_around.set({**_around.get(), **self._added}))
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         _around.reset(self._tokens.pop())
 
 

@@ -50,7 +50,9 @@ class Attempt:
         """Build what all rules together said."""
         asked = [*self.breakers, *self.bulkheads, *self.limits, *self._shadow]
         asked.sort(key=lambda one: one.gate.order)
-        return Decision.of(tuple(one.row.verdict(one.gate, shadow=one.watching) for one in asked if one.row is not None))
+        return Decision.of(
+            tuple(one.row.verdict(one.gate, shadow=one.watching) for one in asked if one.row is not None)
+        )
 
     def start(self, now_us: int) -> None:
         """Fix the time at which all waiting ends."""

@@ -5,13 +5,14 @@ Law: a ticket is recorded exactly once, on the breaker that gave it out, and onl
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from guardrail.admission.gate import Gate, Row
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from guardrail.admission.call import Call
     from guardrail.admission.object_states import BreakerStates
     from guardrail.core.breaker_state import BreakerState, Ticket, Transition

@@ -107,5 +107,9 @@ class Breakers(Mapping[str, BreakerHandle]):
         return sum(1 for _ in self)
 
     def _known(self, rules: Mapping[str, Effective]) -> list[str]:
-        names = [name if only_key(rule) is not None else f"{name}/..." for name, (rule, _) in rules.items() if rule.kind == "breaker"]
+        names = [
+            name if only_key(rule) is not None else f"{name}/..."
+            for name, (rule, _) in rules.items()
+            if rule.kind == "breaker"
+        ]
         return names[:10]

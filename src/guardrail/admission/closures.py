@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from guardrail.admission.limit_states import DEBT_BITS, DEBT_MASK, KeyedStates, OneState
 from guardrail.clock import SystemClock
@@ -90,7 +90,7 @@ def one_keyed_limit(gate: LimitGate, ledger: Ledger, reader: KeyReader) -> Admit
     """Return the closure for one limit with a key. Keys that are new go the slow way, which makes room for them."""
     states = gate.states
     assert isinstance(states, KeyedStates)
-    main = states.main
+    main = cast("dict[str, int]", states.main)  # a token bucket's states are packed
     find = main.get
     position, read = reader
     rate, full, spend = numbers_of(gate)
@@ -150,7 +150,7 @@ def stack_admit(
     most = 0 if bulkhead is None else bulkhead.states.bulkhead.max_concurrent
     states = None if limit is None else limit.states
     cell = states.cell if isinstance(states, OneState) else None
-    main = states.main if isinstance(states, KeyedStates) else None
+    main = cast("dict[str, int]", states.main) if isinstance(states, KeyedStates) else None
     rate, full, spend = (0, 0, 0) if limit is None else numbers_of(limit)
     timed = limit is not None or slow_call_us is not None
     read = reader.read

@@ -8,7 +8,6 @@ The closures are in `closures.py`; here is when which of them may stand in for t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from guardrail.admission.breaker_gate import BreakerGate
@@ -31,13 +30,15 @@ from guardrail.admission.closures import (
 from guardrail.admission.limit_gate import LimitGate
 from guardrail.admission.stock import BY_RESOURCE
 from guardrail.core.breaker_state import BreakerState, Ticket
-from guardrail.core.bulkhead import BulkheadState
 from guardrail.core.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from guardrail.admission.gate import Gate
     from guardrail.admission.ledger import Ledger
     from guardrail.admission.waiter import Waiter
+    from guardrail.core.bulkhead import BulkheadState
 
 NO_KEY = KeyReader(None, lambda _args, _kwargs: "")
 

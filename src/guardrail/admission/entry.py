@@ -5,13 +5,14 @@ Law: the call is decided when the block is entered, and ends when it is left, wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from guardrail.admission.permit import Permit, aenter, enter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
     from guardrail.admission.call import Call
     from guardrail.admission.gate import Gate
     from guardrail.admission.ledger import Ledger
@@ -32,7 +33,9 @@ class Entry:
         self._check_unused()
         return self._hold(enter(self._gates, self._call, self._ledger))
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._permit is not None:
             self._permit.exit(error)
 

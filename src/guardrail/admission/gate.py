@@ -6,15 +6,16 @@ Law: whatever of a rule does not depend on the call is worked out in the gate, o
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from guardrail.admission.call import Call, KeyParts, falls_within, key_of
 from guardrail.core.verdict import Kind, Reason, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from fractions import Fraction
+
     from guardrail.admission.ledger import Ledger
 
 

@@ -5,12 +5,13 @@ Law: while `epoch` is the same object, rules and guard are the same, so a plan m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from guardrail.admission.inline import InlineRules
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from guardrail.admission.gate import Gate
     from guardrail.admission.ledger import Ledger
     from guardrail.rules.model import Rule

@@ -5,12 +5,13 @@ Law: what a file does not write stays as in code, and the state stays where it w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from guardrail.errors import Problem, RuleError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from guardrail.rules.model import Rule
     from guardrail.rules.ruleset import RuleSet
 

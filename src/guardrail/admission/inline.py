@@ -5,10 +5,11 @@ Law: one name, one rule. Decorating again under the same name shares the rule if
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from guardrail.rules.model import Rule
 
 

@@ -6,7 +6,10 @@ old ones in turn (the clock algorithm of page replacement), so there is no sweep
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 OVERFLOW = "\0overflow"  # the state that further keys share; no key is ever encoded to this
 LOOKS = 2  # old keys looked at for each new one: more than one, so that what is idle shrinks

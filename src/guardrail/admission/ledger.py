@@ -9,7 +9,6 @@ A way out (`soon`) never waits for the lock: it may be taken in a finalizer that
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,8 @@ from guardrail.telemetry.events import BreakerMoved, KeysOverflowed
 from guardrail.telemetry.notify import notify
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from guardrail.admission.limit_states import LimitStates
     from guardrail.admission.object_states import BreakerStates, BulkheadStates
     from guardrail.admission.waiter import Waiter

@@ -5,7 +5,6 @@ Law: a charge remembers what it took and when, so that it can be given back with
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,8 @@ from guardrail.admission.gate import Gate, Row
 from guardrail.core.limit import Charge
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from guardrail.admission.call import Call
     from guardrail.admission.limit_states import LimitStates
     from guardrail.admission.overrides import RateLookup, Terms
@@ -136,7 +137,7 @@ class AskedLimit:
             states.put(self.home, limit, limit.give_back(found[1], now_us, cost, charge))
 
     def _charge(self, state: State, cost: int, now_us: int, *, waited: bool) -> State:
-        charged = self.terms.limit.charge(state, now_us, cost)
+        charged: State = self.terms.limit.charge(state, now_us, cost)
         self.gate.states.put(self.home, self.terms.limit, charged)
         if not self.charges:
             self._steps = self.gate.ledger.steps

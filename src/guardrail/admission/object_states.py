@@ -6,14 +6,17 @@ compiled plan holds on to. Callers hold the ledger's lock.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from guardrail.admission.keyring import OVERFLOW, Keyring
 from guardrail.admission.waiter import Waiter
-from guardrail.core.breaker import Breaker
 from guardrail.core.breaker_state import BreakerState
 from guardrail.core.bulkhead import Bulkhead, BulkheadState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from guardrail.core.breaker import Breaker
 
 S = TypeVar("S")
 
@@ -71,7 +74,7 @@ class BreakerStates(ObjectStates[BreakerState]):
     __slots__ = ("breaker",)
 
     def __init__(self, breaker: Breaker) -> None:
-        super().__init__(lambda now_us: self.breaker.fresh(now_us), lambda state, now_us: self.breaker.is_idle(state, now_us))
+        super().__init__(self._fresh_breaker, self._is_well)
         self.breaker = breaker
 
     def switch(self, breaker: Breaker) -> None:
@@ -80,6 +83,12 @@ class BreakerStates(ObjectStates[BreakerState]):
         if old != breaker:
             for state in self.states.values():
                 breaker.adopt(state, old)
+
+    def _fresh_breaker(self, now_us: int) -> BreakerState:
+        return self.breaker.fresh(now_us)
+
+    def _is_well(self, state: BreakerState, now_us: int) -> bool:
+        return self.breaker.is_idle(state, now_us)
 
 
 class BulkheadStates(ObjectStates[BulkheadState[Waiter]]):
@@ -94,7 +103,9 @@ class BulkheadStates(ObjectStates[BulkheadState[Waiter]]):
     def switch(self, bulkhead: Bulkhead) -> list[Waiter]:
         """Go on with another size; return the waiters that now have a place."""
         old, self.bulkhead = self.bulkhead, bulkhead
-        granted = [waiter for state in self.states.values() for waiter in bulkhead.resize(state)] if old != bulkhead else []
+        granted = (
+            [waiter for state in self.states.values() for waiter in bulkhead.resize(state)] if old != bulkhead else []
+        )
         for waiter in granted:
             waiter.granted = True
         return granted

@@ -6,12 +6,13 @@ outage of the source never stops a call.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guardrail.admission.keyring import Keyring
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from guardrail.clock import Clock
     from guardrail.core.limit import Limit
 
@@ -22,7 +23,7 @@ MOST_RATES = 10_000
 class Terms(NamedTuple):
     """Hold the numbers a key is limited by, and how a person would write them."""
 
-    limit: Limit
+    limit: Limit[Any]
     text: str
 
 

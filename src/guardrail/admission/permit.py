@@ -6,24 +6,24 @@ Law: the first exit counts, later ones do nothing; a permit that is dropped with
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from guardrail.admission.attempt import Attempt
 from guardrail.admission.flow import adrive, drive
 from guardrail.admission.outcome import plain_outcome
-from guardrail.core.verdict import Decision
 from guardrail.errors import BreakerOpen, BulkheadFull, RateLimited, Refused
 from guardrail.telemetry.events import CallRefused
 from guardrail.telemetry.notify import notify
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from guardrail.admission.call import Call
     from guardrail.admission.gate import Gate
     from guardrail.admission.ledger import Ledger
-    from guardrail.core.verdict import Outcome
+    from guardrail.core.verdict import Decision, Kind, Outcome
 
-REFUSALS = {"limit": RateLimited, "breaker": BreakerOpen, "bulkhead": BulkheadFull}
+REFUSALS: dict[Kind, type[Refused]] = {"limit": RateLimited, "breaker": BreakerOpen, "bulkhead": BulkheadFull}
 
 
 class Permit:
@@ -87,7 +87,8 @@ class Permit:
     def refusal(self) -> Refused:
         """Return the error that says why the call may not go ahead, a new one each time."""
         decision = self.decision
-        return REFUSALS.get(decision.kind or "", Refused)(self._attempt.call.resource, decision)
+        kind = REFUSALS[decision.kind] if decision.kind else Refused
+        return kind(self._attempt.call.resource, decision)
 
     def __del__(self) -> None:
         attempt = self._attempt

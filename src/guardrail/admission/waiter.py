@@ -6,7 +6,10 @@ waiter whose event loop is gone passes the place on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Waiter:

@@ -6,13 +6,15 @@ Law: only what a command needs is loaded when it runs, so that `--help` is quick
 from __future__ import annotations
 
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from guardrail import __version__
-from guardrail.cli.exits import say
+from guardrail.cli.exits import USAGE, say, stop
+from guardrail.cli.terminal import on_terminal
 
 
 class Format(StrEnum):
@@ -62,10 +64,10 @@ def guardrail(
 
 @app.command(epilog=_example("guardrail init", "guardrail init config/limits.yaml"))
 def init(
-    path: Annotated[Path, typer.Argument(help="The file to write, or the folder to write it to.")] = Path("rules"),
+    path: Annotated[Path, typer.Argument(metavar="[PATH]", help="The file to write, or the folder for it.")] = Path("rules"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
 ) -> None:
-    """Write a rule file to start from: a few rules of each kind, with comments."""
+    """Write a commented rule file to start from."""
     from guardrail.cli.starter import write_starter
 
     write_starter(path, force=force)
@@ -73,12 +75,12 @@ def init(
 
 @app.command(epilog=_example("guardrail validate rules/", "guardrail validate --format github api.yaml jobs.yaml"))
 def validate(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Rule files and folders; - is what is piped in.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Rule files and folders; - is what is piped in.")],
     form: Annotated[
         ReportFormat, typer.Option("--format", help="github: annotations for a workflow.")
     ] = ReportFormat.TEXT,
 ) -> None:
-    """List every mistake in rule files, with its line and column.
+    """List every mistake in rule files, with line and column.
 
     Each PATH is checked by itself, as a guard would load it: a folder is all its *.yaml and *.yml together. Exits with 0
     if there is no mistake, else with 1.
@@ -89,13 +91,15 @@ def validate(
 
 
 @app.command(
+    context_settings={"allow_extra_args": True},  # GET /v1/orders without quotes is two
     epilog=_example(
         "guardrail explain orders.create --rules rules/ --attr user=u1",
-        'guardrail explain "GET /v1/orders/{id}" --rules api.yaml --attr client.ip=10.0.0.7 --cost 3',
-    )
+        'guardrail explain "GET /v1/orders/{id}" --rules api.yaml --cost 3',
+    ),
 )
 def explain(
-    resource: Annotated[list[str], typer.Argument(metavar="RESOURCE", help="What is called.")],
+    context: typer.Context,
+    resource: Annotated[str, typer.Argument(metavar="RESOURCE", help="What is called; in quotes if it has a space.")],
     rules: Annotated[
         str, typer.Option(metavar="PATH", envvar="GUARDRAIL_RULES", help="The rule file or folder; - is what is piped in.")
     ],
@@ -106,20 +110,20 @@ def explain(
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TEXT,
     everything: Annotated[bool, typer.Option("--all", help="List all rules that do not apply, however many.")] = False,
 ) -> None:
-    """Show which rules a call meets, in which order, under which key, and what they mean.
+    """Show which rules a call meets, and what they mean.
 
-    And why the other rules do not apply. Only rule files are read: decorators in code may add rules of their own, and
-    nothing is asked of a running service.
+    In which order they are asked, under which key each of them counts, and why the other rules are not asked. Only rule
+    files are read: decorators in code may add rules of their own, and no running service is asked.
     """
     from guardrail.cli.answer import answer
     from guardrail.cli.question import Question
 
-    raise typer.Exit(answer(Question.of(resource, attr or [], cost), rules, form.value, everything=everything))
+    raise typer.Exit(answer(Question.of([resource, *context.args], attr or [], cost), rules, form.value, everything=everything))
 
 
 @app.command(epilog=_example("guardrail schema > rules/schema.json"))
 def schema() -> None:
-    """Print the JSON Schema of rule files, by which editors complete and check them."""
+    """Print the JSON Schema of rule files, for editors."""
     from guardrail.cli.shipped import shipped
 
     say(shipped("schema.json").removesuffix("\n"))
@@ -130,10 +134,13 @@ def demo(
     seconds: Annotated[float, typer.Option(min=5, max=600, help="How long it runs.")] = 30.0,
     plain: Annotated[bool, typer.Option("--plain", help="Print lines, even on a terminal.")] = False,
 ) -> None:
-    """Guard a real HTTP service, send it traffic, and watch what the rules do.
+    """Guard a real HTTP service, and watch what rules do.
 
-    Everything stays on this machine. It exits with 1 if anything it showed was not so.
+    It sends the service traffic, edits the rules and makes a dependency fail. Everything stays on this machine. It exits with 1 if anything it showed was not so.
     """
-    from guardrail.cli.demonstration import demonstrate
+    missing = [library for library in ("uvicorn", "httpx") if find_spec(library) is None]
+    if missing:
+        stop(f"the demo needs {' and '.join(missing)}: pip install {' '.join(missing)}", USAGE)
+    from guardrail.cli.demo import run
 
-    raise typer.Exit(demonstrate(seconds, plain=plain))
+    raise typer.Exit(run(seconds=seconds, plain=plain or not on_terminal()))

@@ -21,12 +21,13 @@ from guardrail.cli.demo_traffic import Answer, Street
 from guardrail.errors import Problem
 from guardrail.telemetry.events import BreakerMoved, CallRefused, Event, RulesRejected
 
-SEARCH, LOGIN, PRICE, REPORT = "shop.search/limit", "shop.login/limit", "shop.price/breaker", "shop.report/bulkhead"
+SEARCH, LOGIN, SUPPLIER, REPORT = "shop.search/limit", "shop.login/limit", "supplier.price/breaker", "shop.report/bulkhead"
 EACH = "per-client"
 SEARCH_RATE, SEARCH_EDITED = Rate(10, 1, "10/s"), Rate(2, 1, "2/s")
 LOGIN_RATE, LOGIN_EDITED = Rate(10, 60, "10/min"), Rate(20, 60, "20/min")
+EDITS = (("rate: 10/s", "rate: 2/s"), ("rate: 10/min", "rate: 20/min"))
 EACH_RATE = Rate(15, 1, "15/s")
-TYPO = ("open_for", "open_fro")
+GOOD, TYPO = "open_for: 1s", "open_fro: 1s"
 PLACES = 3
 VISITORS = 8
 DEADLINE_S = 4.0
@@ -62,6 +63,8 @@ class Stage:
     Attributes:
         pace: Stretches the time in which there is only something to watch.
         say: Shows a line.
+        text: What the rule file holds.
+        opening: The revision of the rules with which the shop opened.
     """
 
     guard: Guard
@@ -72,10 +75,12 @@ class Stage:
     street: Street
     pace: float
     say: Callable[[str], None]
-    original: str = field(init=False)
+    text: str = field(init=False)
+    opening: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.original = self.rule_file.read_text(encoding="utf-8")
+        self.text = self.rule_file.read_text(encoding="utf-8")
+        self.opening = self.guard.rules.revision
 
     @property
     def mark(self) -> int:
@@ -104,13 +109,12 @@ class Stage:
         return answers
 
     def edit(self, *changes: tuple[str, str]) -> float:
-        """Write the rule file with changes against the original, as an editor would; return when."""
-        text = self.original
+        """Change the rule file in place, as an editor would; return when it was written."""
         for old, new in changes:
-            assert text.count(old) == 1
-            text = text.replace(old, new)
-            self.say(f"demo.yaml:  {old}  ->  {new}")
-        self.rule_file.write_text(text, encoding="utf-8")
+            assert self.text.count(old) == 1
+            self.text = self.text.replace(old, new)
+            self.say(f"{self.rule_file.name}: `{old}` becomes `{new}`")
+        self.rule_file.write_text(self.text, encoding="utf-8")
         return time.monotonic()
 
 
@@ -138,7 +142,7 @@ async def _edit(stage: Stage) -> list[Check]:
     history = stage.street.history
     earlier = await stage.ask_until_refused("carol", "/login", LOGIN)
     mark = stage.mark
-    written_at = stage.edit(("rate: 10/s", "rate: 2/s"), ("rate: 10/min", "rate: 20/min"))
+    written_at = stage.edit(*EDITS)
 
     def first() -> Answer | None:
         answers = history.since(mark, path="/search")
@@ -157,28 +161,35 @@ async def _edit(stage: Stage) -> list[Check]:
 
 async def _typo(stage: Stage) -> list[Check]:
     revision, known = stage.guard.rules.revision, len(stage.hearing.problems)
-    stage.edit(TYPO)
+    stage.edit((GOOD, TYPO))
     mark = stage.mark
     await stage.until(lambda: len(stage.hearing.problems) > known)
-    problems = stage.hearing.problems[known:]
+    problems = [problem._replace(file=stage.rule_file.name) for problem in stage.hearing.problems[known:]]
     for problem in problems:
-        stage.say(f"{problem._replace(file=stage.rule_file.name, excerpt=None)}")
+        stage.say(f"{problem}")
     refused = (await stage.ask_until_refused("patience", "/search", SEARCH))[-1]
     early = retry = None
     if refused.rule == SEARCH:
         early = await stage.street.ask("patience", "/search")
         await asyncio.sleep(refused.received + refused.body["retry_after"] - time.monotonic())
         retry = await stage.street.ask("patience", "/search")
-    await stage.watch(0.5)
-    broken = stage.rule_file.read_text(encoding="utf-8").splitlines()
-    line, column = next((n, text.index(TYPO[1])) for n, text in enumerate(broken, 1) if TYPO[1] in text)
+    line, column = _place(stage.text, TYPO)
     unchanged = stage.guard.rules.revision == revision
-    shown = checks.mistake_shown(problems, (line, column + 1), stage.street.history.since(mark), unchanged=unchanged)
-    return [shown, checks.retry_is_exact(refused if refused.rule == SEARCH else None, early, retry)]
+    shown = checks.mistake_shown(problems, (line, column), stage.street.history.since(mark), unchanged=unchanged)
+    exact = checks.retry_is_exact(refused if early else None, early, retry)
+    mended_at = stage.edit((TYPO, GOOD), *((new, old) for old, new in EDITS if new in stage.text))
+    mended = await stage.until(lambda: stage.guard.rules.revision == stage.opening)
+    taken_up = checks.taken_up(time.monotonic() - mended_at if mended else None)
+    await stage.watch(1.0)
+    return [shown, exact, taken_up]
+
+
+def _place(text: str, mistake: str) -> tuple[int, int]:
+    """Return the line and the column of a mistake, as an editor counts."""
+    return next((number, line.index(mistake) + 1) for number, line in enumerate(text.splitlines(), 1) if mistake in line)
 
 
 async def _failure(stage: Stage) -> list[Check]:
-    stage.edit()  # as it was
     history, moves, mark = stage.street.history, stage.hearing.moves, stage.mark
     failing_since = time.monotonic()
     stage.supplier.well = False
@@ -201,7 +212,7 @@ async def _recovery(stage: Stage) -> list[Check]:
     well_since = time.monotonic()
     stage.supplier.well = True
     stage.say("the supplier answers within 5 ms again")
-    await stage.until(lambda: stage.guard.breakers[PRICE].state == "closed")
+    await stage.until(lambda: stage.guard.breakers[SUPPLIER].state == "closed")
     answer = await stage.street.ask("carol", "/price")
     moves = list(stage.hearing.moves)
     await stage.watch(1.5)

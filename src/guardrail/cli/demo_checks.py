@@ -102,12 +102,18 @@ def mistake_shown(problems: Sequence[Problem], planted: tuple[int, int], answers
         unchanged: The rules in force are those from before.
     """
     claim = "a typo in the file: it is shown where, and the last good rules go on"
-    placed = planted in [(problem.line, problem.column) for problem in problems]
+    shown = next((one for one in problems if (one.line, one.column) == planted), None)
     served = sum(one.allowed for one in answers)
-    measured = f"{len(problems)} mistake at {planted[0]}:{planted[1]}; {served} calls let in meanwhile"
-    if not placed:
-        measured = f"no mistake shown at {planted[0]}:{planted[1]}"
-    return Check(claim, measured if unchanged else "other rules are in force", placed and unchanged and served > 0)
+    if not unchanged:
+        return Check(claim, "other rules are in force", holds=False)
+    if shown is None:
+        return Check(claim, f"no mistake shown at {planted[0]}:{planted[1]}", holds=False)
+    return Check(claim, f"{shown._replace(excerpt=None)}; {served} calls let in meanwhile", served > 0)
+
+
+def taken_up(delay: float | None) -> Check:
+    """Check that the mended file came into force."""
+    return Check("the mended file is taken up", "not at all" if delay is None else f"after {delay:.2f} s", delay is not None)
 
 
 def retry_is_exact(refused: Answer | None, early: Answer | None, retry: Answer | None) -> Check:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from guardrail.admission.ambient import getter
 from guardrail.admission.breaker_gate import BreakerGate
@@ -34,8 +34,7 @@ _TURNS = (BreakerGate, BulkheadGate, LimitGate)  # the order of admission/flow.p
 _MOST_GUESSED = 1_000  # resources that a misspelled one is held against
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """Hold one part of a rule's key.
 
     Attributes:
@@ -69,7 +68,7 @@ class Asked:
     enforced: bool
     cost: int = 0
     own_cost: bool = False
-    breaker: str | None = None
+    breaker: str = ""
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -134,7 +133,7 @@ def _asked(gate: Gate, rule: Rule, call: Call) -> Asked:
         enforced=not gate.only_watches(key),
         cost=cost,
         own_cost=own_cost,
-        breaker=gate.label(key) if isinstance(gate, BreakerGate) else None,
+        breaker=gate.label(key) if isinstance(gate, BreakerGate) else "",
     )
 
 

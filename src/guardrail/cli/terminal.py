@@ -1,26 +1,30 @@
-"""What a terminal shows beyond plain text. Without one, or with TERM=dumb, nobody is asked for more than lines."""
+"""What a terminal shows beyond plain text.
+
+Law: where nobody looks (a pipe, a file, TERM=dumb) there are plain lines only, and rich is not even loaded.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterable
-from io import StringIO
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
 
 
 def on_terminal() -> bool:
-    """Tell whether somebody looks at the output on a terminal that can more than lines."""
+    """Tell whether the output goes to a terminal that can show more than lines."""
     return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def drawn(what: Iterable[RenderableType]) -> str:
-    """Return what rich makes of it, as wide and as colourful as the terminal is. NO_COLOR is respected."""
-    console = console_for(sys.stdout)
+def drawn(parts: Iterable[RenderableType]) -> str:
+    """Return what rich makes of *parts*, as wide and as colourful as the terminal is. It respects NO_COLOR."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
     with console.capture() as captured:
-        for one in what:
-            console.print(one)
+        for part in parts:
+            console.print(part, soft_wrap=isinstance(part, str))
     return captured.get().removesuffix("\n")

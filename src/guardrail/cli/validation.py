@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guardrail.cli.exits import OK, WRONG, say
 from guardrail.cli.loading import load
-from guardrail.cli.terminal import on_terminal, shown_on_terminal
+from guardrail.cli.terminal import drawn, on_terminal
+from guardrail.cli.words import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,14 +32,19 @@ class Checked(NamedTuple):
 def validate(paths: Sequence[str], form: str) -> int:
     """Check the rules at each of *paths*, print what was found, and return the exit code."""
     checked = [check(path) for path in dict.fromkeys(paths)]
+    problems = [problem for one in checked for problem in one.problems]
     match form:
         case "json":
             say(json.dumps(_plain_values(checked), indent=2))
         case "github":
             say("\n".join(_annotations(checked)))
         case _:
-            say("\n".join(_lines(checked)))
-    return WRONG if any(one.problems for one in checked) else OK
+            for one in checked:
+                if one.rules is not None:
+                    say(_praise(one.path, one.rules))
+            if problems:
+                say_problems(problems)
+    return WRONG if problems else OK
 
 
 def check(path: str) -> Checked:
@@ -51,22 +57,11 @@ def check(path: str) -> Checked:
         return Checked(path, None, wrong.problems)
 
 
-def plain_problem(problem: Problem) -> dict[str, Any]:
-    """Return a problem as JSON has it."""
-    return problem._asdict()
-
-
-def problem_lines(problems: Sequence[Problem]) -> list[str]:
-    """Return problems as people read them."""
-    lines = [str(problem) for problem in problems]
-    return [shown_on_terminal(line) for line in lines] if on_terminal() else lines
-
-
-def _lines(checked: Sequence[Checked]) -> list[str]:
-    problems = [problem for one in checked for problem in one.problems]
-    lines = problem_lines(problems)
-    lines += [_praise(one.path, one.rules) for one in checked if one.rules is not None]
-    return [*lines, _count(problems)] if problems else lines
+def say_problems(problems: Sequence[Problem]) -> None:
+    """Print problems as people read them, and how many there are."""
+    lines = [_coloured(problem) for problem in problems] if on_terminal() else list(map(str, problems))
+    files = {problem.file for problem in problems}
+    say("\n".join([*lines, f"{number(len(problems), 'mistake')} in {number(len(files), 'file')}"]))
 
 
 def _annotations(checked: Sequence[Checked]) -> list[str]:
@@ -96,18 +91,20 @@ def _plain_values(checked: Sequence[Checked]) -> dict[str, Any]:
             }
             for one in checked
         ],
-        "problems": [plain_problem(problem) for one in checked for problem in one.problems],
+        "problems": [problem._asdict() for one in checked for problem in one.problems],
     }
 
 
 def _praise(path: str, rules: RuleSet) -> str:
-    return f"{path}: no mistakes; {_number(len(rules), 'rule')}, revision {rules.revision}"
+    return f"{path}: no mistakes; {number(len(rules), 'rule')}, revision {rules.revision}"
 
 
-def _count(problems: Sequence[Problem]) -> str:
-    files = len({problem.file for problem in problems})
-    return f"{_number(len(problems), 'mistake')} in {_number(files, 'file')}"
+def _coloured(problem: Problem) -> str:
+    from rich.text import Text
 
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    message = f": {problem.message}"
+    place = str(problem._replace(excerpt=None)).removesuffix(message)
+    text = Text.assemble((place, "bold"), message if place else problem.message)
+    if problem.excerpt:
+        text.append(f"\n    {problem.excerpt}", "dim")
+    return drawn([text])

@@ -7,6 +7,7 @@ smallest, `reset_after` the largest. Shadow rules are listed, and count for noth
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import Any, Literal
 
 Kind = Literal["limit", "breaker", "bulkhead"]
@@ -132,4 +133,4 @@ def _remaining_order(verdict: Verdict) -> float:
 def _seconds(seconds: float) -> str:
     if seconds < 0.001:
         return f"{seconds * 1_000_000:.0f} us"
-    return f"{seconds:.3f}".rstrip("0").rstrip(".") + " s"
+    return f"{ceil(seconds * 1000) / 1000:.3f}".rstrip("0").rstrip(".") + " s"  # rounded up: who comes then gets in

@@ -5,19 +5,22 @@ Law: all decorators on one function make one plan. The plan is remade when rules
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from guardrail.admission.call import Call, KeyParts, KeyReader
 from guardrail.admission.closures import SLOW, Slow
 from guardrail.admission.compiled import Compiled, compile_gates
-from guardrail.admission.gate import Gate
-from guardrail.admission.host import Host
-from guardrail.admission.ledger import Ledger
 from guardrail.admission.permit import Permit, aenter, enter
 from guardrail.decorators.arguments import Arguments
-from guardrail.decorators.fallback import Fallback
-from guardrail.decorators.kinds import CallableKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from guardrail.admission.gate import Gate
+    from guardrail.admission.host import Host
+    from guardrail.admission.ledger import Ledger
+    from guardrail.decorators.fallback import Fallback
+    from guardrail.decorators.kinds import CallableKind
 
 
 class BoundPlan:
@@ -59,7 +62,9 @@ class Binding:
         self.fallback: Fallback | None = None
         self.failed: Callable[[Any], bool] | None = None
         self.wrapper: object = None
-        self.plan = BoundPlan(object(), (), cast("Ledger", None), None)  # no epoch is this object: made anew at the first call
+        self.plan = BoundPlan(
+            object(), (), cast("Ledger", None), None
+        )  # no epoch is this object: made anew at the first call
 
     def renew(self) -> BoundPlan:
         """Make the plan for the rules as they are now."""

@@ -6,12 +6,14 @@ Law: an option means in code what the field of that name means in a file. What i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from guardrail.admission.host import Host
 from guardrail.decorators.fallback import UNSET
 from guardrail.decorators.options import Cost, Duration, Errors, Exceptions, Key, Options, When
 from guardrail.decorators.stack import decorate
+
+if TYPE_CHECKING:
+    from guardrail.admission.host import Host
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -7,11 +7,14 @@ it fits the function is checked when decorating.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.decorators.kinds import CallableKind, kind_of
-from guardrail.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from guardrail.errors import Refused
 
 
 class Unset:
@@ -33,7 +36,9 @@ class Fallback:
 
     __slots__ = ("_answer", "_called", "_told", "awaited", "on")
 
-    def __init__(self, answer: Any, on: tuple[type[Exception], ...], function: Callable[..., Any], kind: CallableKind) -> None:
+    def __init__(
+        self, answer: Any, on: tuple[type[Exception], ...], function: Callable[..., Any], kind: CallableKind
+    ) -> None:
         self._answer = answer
         self._called = callable(answer)
         self.on = on
@@ -44,7 +49,9 @@ class Fallback:
             self._check_kind(kind)
             _check_signature(answer, function)
         elif kind == "generator" and not hasattr(answer, "__iter__"):
-            raise TypeError(f"fallback={answer!r} answers for a generator: give an iterable, or a function that returns one")
+            raise TypeError(
+                f"fallback={answer!r} answers for a generator: give an iterable, or a function that returns one"
+            )
         elif kind == "async generator" and not hasattr(answer, "__aiter__"):
             raise TypeError(
                 f"fallback={answer!r} answers for an async generator: give an async iterable, or a function that returns one"
@@ -64,7 +71,9 @@ class Fallback:
         if answering in ("function", kind):
             return
         name = getattr(self._answer, "__qualname__", self._answer)
-        raise TypeError(f"fallback {name} is a {answering} function and cannot answer for a {kind} function: make it the same")
+        raise TypeError(
+            f"fallback {name} is a {answering} function and cannot answer for a {kind} function: make it the same"
+        )
 
 
 def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:

@@ -6,15 +6,17 @@ Law: what a callable is, is found out once, when it is decorated.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CallableKind = Literal["function", "coroutine", "generator", "async generator"]
 
 
 def kind_of(function: Callable[..., Any]) -> CallableKind:
     """Return what calling *function* gives. A callable object is what its `__call__` is."""
-    for candidate in (function, getattr(type(function), "__call__", function)):
+    for candidate in (function, type(function).__call__):
         if inspect.isasyncgenfunction(candidate):
             return "async generator"
         if inspect.iscoroutinefunction(candidate):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,8 @@ from guardrail.decorators.wrap import wrapped
 from guardrail.errors import Problem, RuleError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from guardrail.admission.host import Host
     from guardrail.decorators.options import Errors, Options
 
@@ -52,12 +53,16 @@ def decorate(
 
 def _check_target(target: Any) -> None:
     if inspect.isclass(target):
-        raise TypeError(f"{target.__qualname__} is a class; decorate its methods instead, or the function that makes it")
+        raise TypeError(
+            f"{target.__qualname__} is a class; decorate its methods instead, or the function that makes it"
+        )
     if not callable(target):
         what = f"a {type(target).__name__}"
         if isinstance(target, property):
             raise TypeError("a property cannot be decorated; decorate the function below @property")
-        raise TypeError(f"{what} cannot be decorated: it is not callable. Write the options in parentheses: @limit('100/s')")
+        raise TypeError(
+            f"{what} cannot be decorated: it is not callable. Write the options in parentheses: @limit('100/s')"
+        )
 
 
 def _binding(target: Any, host: Host, name: str | None) -> Binding:
@@ -65,7 +70,9 @@ def _binding(target: Any, host: Host, name: str | None) -> Binding:
     below = _ours(target, host)
     resource = name or (below.resource if below else _resource_of(target))
     if "*" in resource:
-        raise RuleError([Problem(f"name={resource!r} is a pattern; a function is one resource, patterns belong in rule files")])
+        raise RuleError(
+            [Problem(f"name={resource!r} is a pattern; a function is one resource, patterns belong in rule files")]
+        )
     if below is not None and below.resource == resource:
         binding = Binding(below.function, below.kind, resource, host)
         binding.names, binding.fallback, binding.failed = below.names, below.fallback, below.failed
@@ -76,7 +83,11 @@ def _binding(target: Any, host: Host, name: str | None) -> Binding:
         hidden = _ours(inner, host)
         if hidden is not None and hidden.resource == resource:
             raise RuleError(
-                [Problem(f"{resource} is guarded already, below another decorator: put ours together, or give this one a name=")]
+                [
+                    Problem(
+                        f"{resource} is guarded already, below another decorator: put ours together, or give this one a name="
+                    )
+                ]
             )
         inner = getattr(inner, "__wrapped__", None)
     return Binding(target, kind_of(target), resource, host)
@@ -114,7 +125,9 @@ def _add_failed(binding: Binding, failed: Callable[[Any], bool] | None) -> None:
     if failed is None:
         return
     if not callable(failed):
-        raise TypeError(f"failed={failed!r} must be a function over the result: failed=lambda answer: answer.status >= 500")
+        raise TypeError(
+            f"failed={failed!r} must be a function over the result: failed=lambda answer: answer.status >= 500"
+        )
     if binding.kind in ("generator", "async generator"):
         raise TypeError(f"failed= looks at a result; {binding.resource} is a {binding.kind} and has none")
     if binding.failed is not None:
@@ -122,7 +135,7 @@ def _add_failed(binding: Binding, failed: Callable[[Any], bool] | None) -> None:
     binding.failed = failed
 
 
-def _add_fallback(binding: Binding, answer: Any, errors: Errors) -> None:
+def _add_fallback(binding: Binding, answer: Any, errors: Any) -> None:
     on = errors if isinstance(errors, tuple) else (errors,)
     if not all(isinstance(error, type) and issubclass(error, Exception) for error in on):
         raise TypeError(f"fallback_on={errors!r} must be exception classes: fallback_on=(OSError, TimeoutError)")

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+from typing import TYPE_CHECKING, Any
 
 from guardrail.admission.closures import SLOW
-from guardrail.admission.permit import Permit
-from guardrail.decorators.binding import Binding
-from guardrail.decorators.kinds import CallableKind
+
+if TYPE_CHECKING:
+    from guardrail.admission.permit import Permit
+    from guardrail.decorators.binding import Binding
+    from guardrail.decorators.kinds import CallableKind
 
 
 def wrapped(binding: Binding) -> Any:
@@ -142,7 +144,7 @@ def _generator(binding: Binding) -> Callable[..., Any]:
     return wrapper
 
 
-class _Noted:
+class _Noted(Generator[Any, Any, Any]):
     """Note the first item of a generator that somebody delegates to."""
 
     __slots__ = ("_permit", "_stream", "begun")
@@ -152,20 +154,11 @@ class _Noted:
         self._permit = permit
         self.begun = False
 
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        return self._note(next(self._stream))
-
     def send(self, value: Any) -> Any:
         return self._note(self._stream.send(value))
 
     def throw(self, *error: Any) -> Any:
         return self._note(self._stream.throw(*error))
-
-    def close(self) -> None:
-        self._stream.close()
 
     def _note(self, item: Any) -> Any:
         if not self.begun:
@@ -185,6 +178,7 @@ def _async_generator(binding: Binding) -> Callable[..., Any]:
                 yield item
             return
         begun = False
+        answer: AsyncIterator[Any]
         stream: AsyncGenerator[Any, Any] = binding.function(*args, **kwargs)
         try:
             item = await anext(stream)
@@ -196,7 +190,7 @@ def _async_generator(binding: Binding) -> Callable[..., Any]:
                     sent = yield item
                 except GeneratorExit:
                     raise
-                except BaseException as thrown:
+                except BaseException as thrown:  # noqa: BLE001  whatever the consumer throws in goes in
                     item = await stream.athrow(thrown)
                 else:
                     item = await stream.asend(sent)
@@ -208,7 +202,7 @@ def _async_generator(binding: Binding) -> Callable[..., Any]:
             fallback = None if begun else binding.answers(error)
             if fallback is None:
                 raise
-            answer: AsyncIterator[Any] = fallback.answer(None, args, kwargs)
+            answer = fallback.answer(None, args, kwargs)
         async for item in answer:
             yield item
 
