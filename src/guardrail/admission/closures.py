@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from guardrail.admission.limit_states import DEBT_BITS, DEBT_MASK, KeyedStates, OneState
 from guardrail.clock import SystemClock
+from guardrail.core.breaker_state import NOT_CALM_US
 from guardrail.core.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def one_breaker(health: BreakerState) -> Admit:
 
     def admit(_args: Args, _kwargs: Kwargs) -> Stamp | Slow:
         generation = health.generation  # read first: if the breaker moves now, the stamp is of the past and has no vote
-        return (generation, 0) if health.calm_until_us else SLOW
+        return (generation, 0) if health.calm_until_us != NOT_CALM_US else SLOW
 
     return admit
 
@@ -162,7 +163,7 @@ def stack_admit(
         now_us = 0
         acquire()
         try:
-            if health is not None and not health.calm_until_us:
+            if health is not None and health.calm_until_us == NOT_CALM_US:
                 return SLOW
             if places is not None and (places.in_use >= most or places.returning or places.arriving):
                 return SLOW

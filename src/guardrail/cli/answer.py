@@ -27,7 +27,7 @@ _MOST_ELSEWHERE = 20  # rules about other resources that are listed unless all a
 def answer(question: Question, path: str, form: str, *, everything: bool) -> int:
     """Explain one call under the rules at *path*, and return the exit code."""
     from guardrail.cli.explanation import explain
-    from guardrail.cli.report import plain_values
+    from guardrail.cli.values import plain_values
     from guardrail.errors import RuleError
 
     try:

@@ -64,7 +64,9 @@ def guardrail(
 
 @app.command(epilog=_example("guardrail init", "guardrail init config/limits.yaml"))
 def init(
-    path: Annotated[Path, typer.Argument(metavar="[PATH]", help="The file to write, or the folder for it.")] = Path("rules"),
+    path: Annotated[Path, typer.Argument(metavar="[PATH]", help="The file to write, or the folder for it.")] = Path(
+        "rules"
+    ),
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
 ) -> None:
     """Write a commented rule file to start from."""
@@ -101,7 +103,8 @@ def explain(
     context: typer.Context,
     resource: Annotated[str, typer.Argument(metavar="RESOURCE", help="What is called; in quotes if it has a space.")],
     rules: Annotated[
-        str, typer.Option(metavar="PATH", envvar="GUARDRAIL_RULES", help="The rule file or folder; - is what is piped in.")
+        str,
+        typer.Option(metavar="PATH", envvar="GUARDRAIL_RULES", help="The rule file or folder; - is what is piped in."),
     ],
     attr: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="An attribute of the call; once for each.")
@@ -118,7 +121,9 @@ def explain(
     from guardrail.cli.answer import answer
     from guardrail.cli.question import Question
 
-    raise typer.Exit(answer(Question.of([resource, *context.args], attr or [], cost), rules, form.value, everything=everything))
+    raise typer.Exit(
+        answer(Question.of([resource, *context.args], attr or [], cost), rules, form.value, everything=everything)
+    )
 
 
 @app.command(epilog=_example("guardrail schema > rules/schema.json"))

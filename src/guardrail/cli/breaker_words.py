@@ -1,12 +1,11 @@
-"""What a breaker and a bulkhead mean, in words."""
+"""What a breaker and a bulkhead mean, in words, with the defaults that the rule leaves unsaid."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from guardrail.cli.limit_words import Row
-from guardrail.cli.words import lasting, number, percent
+from guardrail.cli.words import Row, lasting, number, percent
 from guardrail.rules.spelling import any_of
 
 if TYPE_CHECKING:
@@ -57,7 +56,9 @@ def bulkhead_rows(rule: BulkheadRule) -> Iterator[Row]:
     if rule.scope == "local":
         yield Row("counted", "in each process by itself")
     else:
-        yield Row("counted", f"in the guard's store; a holder that dies gives its place back after {lasting(rule.lease_us)}")
+        yield Row(
+            "counted", f"in the guard's store; a holder that dies gives its place back after {lasting(rule.lease_us)}"
+        )
 
 
 def bulkhead_numbers(rule: BulkheadRule) -> dict[str, Any]:

@@ -21,7 +21,12 @@ from guardrail.cli.demo_traffic import Answer, Street
 from guardrail.errors import Problem
 from guardrail.telemetry.events import BreakerMoved, CallRefused, Event, RulesRejected
 
-SEARCH, LOGIN, SUPPLIER, REPORT = "shop.search/limit", "shop.login/limit", "supplier.price/breaker", "shop.report/bulkhead"
+SEARCH, LOGIN, SUPPLIER, REPORT = (
+    "shop.search/limit",
+    "shop.login/limit",
+    "supplier.price/breaker",
+    "shop.report/bulkhead",
+)
 EACH = "per-client"
 SEARCH_RATE, SEARCH_EDITED = Rate(10, 1, "10/s"), Rate(2, 1, "2/s")
 LOGIN_RATE, LOGIN_EDITED = Rate(10, 60, "10/min"), Rate(20, 60, "20/min")
@@ -131,7 +136,10 @@ async def _too_many_calls(stage: Stage) -> list[Check]:
     await stage.watch(3.5)
     searches = stage.street.history.since(mark, client="mallory", path="/search")
     everything = stage.street.history.since(mark, client="crawler")
-    claims = "mallory is held to the file's 10/s, not the 30/s in the code", "a pattern rule of the file holds the crawler to 15/s"
+    claims = (
+        "mallory is held to the file's 10/s, not the 30/s in the code",
+        "a pattern rule of the file holds the crawler to 15/s",
+    )
     return [
         checks.held_to(claims[0], SEARCH_RATE, SEARCH, searches),
         checks.held_to(claims[1], EACH_RATE, EACH, everything),
@@ -172,7 +180,7 @@ async def _typo(stage: Stage) -> list[Check]:
     if refused.rule == SEARCH:
         early = await stage.street.ask("patience", "/search")
         await asyncio.sleep(refused.received + refused.body["retry_after"] - time.monotonic())
-        retry = await stage.street.ask("patience", "/search")
+        retry = early if early.allowed else await stage.street.ask("patience", "/search")
     line, column = _place(stage.text, TYPO)
     unchanged = stage.guard.rules.revision == revision
     shown = checks.mistake_shown(problems, (line, column), stage.street.history.since(mark), unchanged=unchanged)
@@ -186,7 +194,9 @@ async def _typo(stage: Stage) -> list[Check]:
 
 def _place(text: str, mistake: str) -> tuple[int, int]:
     """Return the line and the column of a mistake, as an editor counts."""
-    return next((number, line.index(mistake) + 1) for number, line in enumerate(text.splitlines(), 1) if mistake in line)
+    return next(
+        (number, line.index(mistake) + 1) for number, line in enumerate(text.splitlines(), 1) if mistake in line
+    )
 
 
 async def _failure(stage: Stage) -> list[Check]:
@@ -240,7 +250,11 @@ async def _crowd(stage: Stage) -> list[Check]:
 
 
 ACTS = (
-    Act("Too many calls", "mallory hammers /search, a crawler walks through every page, ada and bob shop", _too_many_calls),
+    Act(
+        "Too many calls",
+        "mallory hammers /search, a crawler walks through every page, ada and bob shop",
+        _too_many_calls,
+    ),
     Act("The rule file is edited", "everybody goes on calling; carol has just used up her logins", _edit),
     Act("A typo in the rule file", "patience calls until she is refused, and then waits as long as she is told", _typo),
     Act("The supplier fails", "prices come from a supplier, behind a breaker with a fallback", _failure),

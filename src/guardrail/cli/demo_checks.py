@@ -63,7 +63,9 @@ def held_to(claim: str, rate: Rate, rule: str, answers: Sequence[Answer]) -> Che
     return Check(claim, measured, let_in <= most and refused > 0)
 
 
-def enforced_in_time(written_at: float, first: Answer | None, rate: Rate, before: Rate, answers: Sequence[Answer]) -> Check:
+def enforced_in_time(
+    written_at: float, first: Answer | None, rate: Rate, before: Rate, answers: Sequence[Answer]
+) -> Check:
     """Check that an edited rate refused a call within a second, and let in no more than its law allows from then on.
 
     Args:
@@ -93,7 +95,9 @@ def used_stays_used(before: Rate, after: Rate, earlier: Sequence[Answer], later:
     return Check("used-up tokens stay used: the edit is no fresh start", measured, holds)
 
 
-def mistake_shown(problems: Sequence[Problem], planted: tuple[int, int], answers: Iterable[Answer], *, unchanged: bool) -> Check:
+def mistake_shown(
+    problems: Sequence[Problem], planted: tuple[int, int], answers: Iterable[Answer], *, unchanged: bool
+) -> Check:
     """Check that a mistake in the file was placed, and that the last good rules went on.
 
     Args:
@@ -113,7 +117,9 @@ def mistake_shown(problems: Sequence[Problem], planted: tuple[int, int], answers
 
 def taken_up(delay: float | None) -> Check:
     """Check that the mended file came into force."""
-    return Check("the mended file is taken up", "not at all" if delay is None else f"after {delay:.2f} s", delay is not None)
+    return Check(
+        "the mended file is taken up", "not at all" if delay is None else f"after {delay:.2f} s", delay is not None
+    )
 
 
 def retry_is_exact(refused: Answer | None, early: Answer | None, retry: Answer | None) -> Check:
@@ -146,9 +152,9 @@ def left_alone(moves: Sequence[Move], answers: Sequence[Answer], failing: Sequen
         answers: Those of the dependency's page in between.
         failing: Those from before the opening, for their latency.
     """
-    claim = "while it is open callers get the last known price, at once, and the supplier is left alone"
+    claim = "while it is open callers get the last known price, and the supplier is left alone"
     if [one.to_state for one in moves] != ["open", "half_open"]:
-        return Check(claim, "it did not open", holds=False)
+        return Check(claim, "it opened and was not tried again" if moves else "it did not open", holds=False)
     calls, stood_in = (moves[1].supplier_calls - moves[0].supplier_calls, moves[1].stood_in - moves[0].stood_in)
     others = [one for one in answers if one.status != 429 and not one.page.endswith("last known")]
     slow, fast = (quantiles([one.received - one.sent for one in some if one.allowed]) for some in (failing, answers))
@@ -177,7 +183,7 @@ def kept_apart(places: int, most_inside: int, early: Sequence[Answer], late: Seq
         late: What was answered when they were left.
         after: What a call afterwards was answered.
     """
-    claim = f"a bulkhead of {places}: never more at once, the others are told so at once, places come back"
+    claim = f"a bulkhead of {places}: never more inside, the others are refused meanwhile, places come back"
     full, inside = sum(one.status == 503 for one in early), sum(one.allowed for one in late)
     again = "let in" if after.allowed else "refused"
     measured = f"{inside} inside, {full} refused meanwhile, at most {most_inside} at once; the next one {again}"
@@ -208,13 +214,20 @@ def nothing_else(answers: Sequence[Answer], told: Mapping[str, int]) -> Check:
         measured += f", the first {odd[0].status} {odd[0].body}"
     elif missed:
         measured = f"the guard counted other refusals than its callers: {', '.join(str(rule) for rule in sorted(map(str, missed)))}"
-    return Check("every refusal says which rule, why and when to come back; there are no errors", measured, not odd and not missed)
+    return Check(
+        "every refusal says which rule, why and when to come back; there are no errors",
+        measured,
+        not odd and not missed,
+    )
 
 
 def _is_explained(refused: Answer) -> bool:
     seconds = refused.body.get("retry_after")
     header = None if seconds is None else str(math.ceil(seconds))
-    return bool(refused.rule and refused.body.get("reason") and refused.body.get("detail")) and refused.retry_after == header
+    return (
+        bool(refused.rule and refused.body.get("reason") and refused.body.get("detail"))
+        and refused.retry_after == header
+    )
 
 
 def _retry_after(refused: Answer) -> float:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +19,8 @@ from guardrail.cli.demo_traffic import CUSTOMERS, TICK_S
 
 BARS = " ▁▂▃▄▅▆▇█"
 STATES = {"closed": "green", "open": "bold red", "half-open": "yellow"}
-ROWS_WITHOUT_LINES = 23  # of the picture, so that it fits the terminal
+ROWS_WITHOUT_LINES = 21  # of the picture, so that it fits the terminal
+ROOM_BESIDE_BARS = 57
 
 
 def can_draw() -> bool:
@@ -41,22 +42,21 @@ class LiveScreen:
         self._address = ""
         self._acts: Sequence[Act] = ()
         self._act: Act | None = None
+        self._at_first: dict[str, str] = {}
 
     def open(self, stage: Stage, address: str, acts: Sequence[Act]) -> None:
         self._stage, self._address, self._acts = stage, address, acts
+        self._at_first = {row.rule: row.in_force for row in rule_rows(stage)}
         self._live.start()
 
     def begin(self, act: Act) -> None:
         self._act = act
 
     def say(self, line: str) -> None:
-        self._lines.append(Text(f"  · {line}", "cyan", no_wrap=True, overflow="ellipsis"))
+        self._lines += [_line(f"    {part}", "cyan") for part in line.splitlines()]
 
     def found(self, check: Check) -> None:
-        self._lines.append(_mark(check).append(f" {check.claim}", "default"))
-        self._lines.append(Text(f"    {check.measured}", "dim"))
-        for line in list(self._lines)[-2:]:
-            line.no_wrap, line.overflow = True, "ellipsis"
+        self._lines += [_mark(check).append(f" {check.claim}", "default"), _line(f"    {check.measured}", "dim")]
 
     def refresh(self) -> None:
         if self._stage is not None:
@@ -67,7 +67,7 @@ class LiveScreen:
 
     def summary(self, checks: Sequence[Check], seconds: float) -> None:
         if self._stage is not None:
-            self._console.print(_rules(self._stage))
+            self._console.print(self._rules(self._stage))
         table = Table("", "claimed", "measured", box=SIMPLE_HEAD, padding=(0, 1), expand=True)
         table.columns[1].ratio, table.columns[2].ratio = 1, 1
         for check in checks:
@@ -77,54 +77,53 @@ class LiveScreen:
         self._console.print(f"  {verdict(checks, seconds)}\n", style=colour)
 
     def _picture(self, stage: Stage) -> RenderableType:
-        history = stage.street.history
-        title = Text("  guardrail demo", "bold").append(f"  a shop on {self._address}", "default")
-        title.append(f"  {history.age:.0f} s  {len(history.answers)} requests", "dim")
+        history, act = stage.street.history, self._act
+        title = _line("  guardrail demo", "bold").append(f"   a shop on {self._address}", "not bold")
+        title.append(f"   {history.age:.0f} s, {len(history.answers)} requests", "not bold dim")
         parts: list[RenderableType] = [title, Text()]
-        if self._act is not None:
-            number = self._acts.index(self._act) + 1
-            parts.append(Text(f"  {number}/{len(self._acts)} {self._act.title}", "bold magenta"))
-            parts.append(Text(f"  {self._act.text}", "default", no_wrap=True, overflow="ellipsis"))
-        parts += [_rules(stage), _customers(stage, self._console.width)]
+        if act is not None:
+            parts.append(_line(f"  {self._acts.index(act) + 1} of {len(self._acts)}   {act.title}", "bold magenta"))
+            parts.append(_line(f"  {act.text}"))
+        parts += [Text(), self._rules(stage), Text(), _customers(stage, self._console.width), Text()]
         room = max(2, self._console.height - ROWS_WITHOUT_LINES)
         return Group(*parts, *list(self._lines)[-room:])
 
+    def _rules(self, stage: Stage) -> RenderableType:
+        table = _table("rule", "in force", "let in", "refused", "p50 ms", "p99 ms")
+        for row in rule_rows(stage):
+            edited = "bold cyan" if row.in_force != self._at_first.get(row.rule) else "default"
+            in_force = Text(row.in_force, STATES.get(row.in_force, edited))
+            table.add_row(row.rule, in_force, str(row.allowed), _refused(row.refused), *milliseconds(row.latencies))
+        return table
+
+
+def _line(text: str, style: str = "default") -> Text:
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
+
 
 def _mark(check: Check) -> Text:
-    return Text("  ✔", "bold green") if check.holds else Text("  ✘", "bold red")
+    return _line("  ").append("✔" if check.holds else "✘", "bold green" if check.holds else "bold red")
 
 
-def _rules(stage: Stage) -> RenderableType:
-    table = _table("rule", "in force", "let in", "refused", "p50", "p99")
-    for row in rule_rows(stage):
-        in_force = Text(row.in_force, STATES.get(row.in_force, "default"))
-        refused = Text(str(row.refused), "yellow" if row.refused else "dim")
-        table.add_row(row.rule, in_force, str(row.allowed), refused, *milliseconds(row.latencies))
-    return table
+def _refused(count: int) -> Text:
+    return Text(str(count), "yellow" if count else "dim")
 
 
 def _customers(stage: Stage, width: int) -> RenderableType:
     history = stage.street.history
-    table = _table("customer", "who", "let in", "refused", "let in, every half second")
+    table = _table("customer", "who", "let in", "refused", "let in per half second")
     table.columns[4].justify = "left"
     newest = int(history.age / TICK_S)
-    for customer in CUSTOMERS:
-        ticks = [history.ticks[customer.name][tick] for tick in range(max(0, newest - max(10, width - 62)), newest)]
-        highest = max(ticks, default=0) or 1
-        bars = "".join(BARS[-(-count * (len(BARS) - 1) // highest)] for count in ticks)
-        refused = history.refused[customer.name]
-        table.add_row(
-            customer.name,
-            customer.habit,
-            str(history.allowed[customer.name]),
-            Text(str(refused), "yellow" if refused else "dim"),
-            Text(bars, "green"),
-        )
+    shown = range(max(0, newest - max(10, width - ROOM_BESIDE_BARS)), newest)
+    highest = max((history.ticks[one.name][tick] for one in CUSTOMERS for tick in shown), default=1) or 1
+    for name, habit, *_ in CUSTOMERS:
+        bars = "".join(BARS[math.ceil(history.ticks[name][tick] * (len(BARS) - 1) / highest)] for tick in shown)
+        table.add_row(name, habit, str(history.allowed[name]), _refused(history.refused[name]), Text(bars, "green"))
     return table
 
 
 def _table(*names: str) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), header_style="bold", show_edge=False)
-    for n, name in enumerate(names):
-        table.add_column(name, justify="left" if n < 2 else "right", no_wrap=True)
+    for number, name in enumerate(names):
+        table.add_column(name, justify="left" if number < 2 else "right", no_wrap=True)
     return table

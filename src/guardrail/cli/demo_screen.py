@@ -63,14 +63,14 @@ def rule_rows(stage: Stage) -> list[RuleRow]:
         if rule == SUPPLIER:
             text, allowed = stage.guard.breakers[SUPPLIER].state.replace("_", "-"), stage.supplier.calls
         elif rule == REPORT:
-            text = f"{stage.printer.inside} of {texts[rule].split()[0]} places taken"
+            text = f"{stage.printer.inside} of {texts[rule].split()[0]} places"
         rows.append(RuleRow(rule, text, allowed, stage.hearing.refused[rule], history.latencies(*pages)))
     return rows
 
 
 def milliseconds(latencies: tuple[float, float] | None) -> tuple[str, str]:
     """Return median and 99th percentile as text."""
-    return ("-", "-") if latencies is None else (f"{latencies[0]:.1f} ms", f"{latencies[1]:.1f} ms")
+    return ("-", "-") if latencies is None else (f"{latencies[0]:.1f}", f"{latencies[1]:.1f}")
 
 
 def verdict(checks: Sequence[Check], seconds: float) -> str:
@@ -96,7 +96,7 @@ class PlainScreen:
         say(f"\n{self._acts.index(act) + 1}/{len(self._acts)} {act.title}: {act.text}")
 
     def say(self, line: str) -> None:
-        say(f"{self._age():5.1f} s  {line}")
+        say(f"{self._age():5.1f} s  {line}".replace("\n", "\n         "))
 
     def found(self, check: Check) -> None:
         self.say(f"{'yes' if check.holds else 'NO '}  {check.claim}: {check.measured}")
@@ -107,7 +107,7 @@ class PlainScreen:
             counts = ", ".join(f"{row.rule.partition('/')[0]} {row.allowed}/{row.refused}" for row in rows)
             state = next(row.in_force for row in rows if row.rule == SUPPLIER)
             p50, p99 = milliseconds(self._stage.street.history.latencies(*EVERY_PAGE))
-            self.say(f"let in/refused: {counts}; breaker {state}; p50 {p50}, p99 {p99}")
+            self.say(f"let in/refused: {counts}; breaker {state}; p50 {p50} ms, p99 {p99} ms")
 
     def close(self) -> None:
         pass

@@ -20,7 +20,9 @@ import uvicorn
 from guardrail import Guard, Refused
 
 Message = MutableMapping[str, Any]
-Application = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
+Application = Callable[
+    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
+]
 Handler = Callable[[str], Awaitable[str]]
 
 LONGEST_REPORT_S = 8.0
@@ -94,7 +96,9 @@ def shop(guard: Guard, supplier: Supplier, printer: Printer) -> dict[str, Handle
         supplier.stood_in += 1
         return "9.80 EUR, last known"
 
-    @guard.breaker(window_calls=10, open_for="5s", name="supplier.price", fallback=last_known_price, fallback_on=ConnectionError)
+    @guard.breaker(
+        window_calls=10, open_for="5s", name="supplier.price", fallback=last_known_price, fallback_on=ConnectionError
+    )
     async def supplier_price() -> str:
         return await supplier.price()
 
@@ -112,7 +116,9 @@ def shop(guard: Guard, supplier: Supplier, printer: Printer) -> dict[str, Handle
 def application(handlers: Mapping[str, Handler]) -> Application:
     """Return an ASGI app that takes the name of the caller from the header `x-client`."""
 
-    async def app(scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
+    async def app(
+        scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+    ) -> None:
         client = dict(scope["headers"]).get(b"x-client", b"").decode("latin-1")
         headers = [(b"content-type", b"application/json")]
         try:

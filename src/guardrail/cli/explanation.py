@@ -6,9 +6,7 @@ shares are what they say.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from guardrail.admission.ambient import getter
@@ -19,10 +17,9 @@ from guardrail.admission.in_force import in_force
 from guardrail.admission.ledger import Ledger
 from guardrail.admission.limit_gate import LimitGate
 from guardrail.admission.stock import Stock
+from guardrail.cli.guesses import resource_meant, unread
 from guardrail.cli.silence import Silent, matched_by, silent
 from guardrail.clock import SystemClock
-from guardrail.rules.match import is_pattern
-from guardrail.rules.spelling import closest
 
 if TYPE_CHECKING:
     from guardrail.admission.gate import Gate
@@ -31,7 +28,6 @@ if TYPE_CHECKING:
     from guardrail.rules.ruleset import RuleSet
 
 _TURNS = (BreakerGate, BulkheadGate, LimitGate)  # the order of admission/flow.py
-_MOST_GUESSED = 1_000  # resources that a misspelled one is held against
 
 
 class Part(NamedTuple):
@@ -110,8 +106,8 @@ def explain(rules: RuleSet, question: Question) -> Explanation:
         rules=rules,
         asked=asked,
         silent=tuple(others),
-        unread=_unread(question.attributes, [one.rule for one in effective]),
-        guess=None if effective else _guess(question.resource, rules),
+        unread=unread(question.attributes, [one.rule for one in effective]),
+        guess=None if effective else resource_meant(question.resource, rules),
     )
 
 
@@ -147,22 +143,3 @@ def _part(names: tuple[str, ...], call: Call) -> Part:
         if value := text_of(call.get(name)):
             return Part(names, name, value)
     return Part(names, None, "")
-
-
-def _unread(attributes: Iterable[str], rules: Sequence[Rule]) -> dict[str, str | None]:
-    looked_at = {name for rule in rules for name in _looked_at(rule)}
-    free = tuple(sorted(looked_at - set(attributes)))
-    return {name: closest(name, free) for name in attributes if name not in looked_at}
-
-
-def _looked_at(rule: Rule) -> Iterator[str]:
-    yield from rule.when
-    for names in rule.key:
-        yield from names
-    if rule.kind == "limit" and isinstance(rule.cost, str):
-        yield rule.cost
-
-
-def _guess(resource: str, rules: RuleSet) -> str | None:
-    texts = dict.fromkeys(text for rule in rules for text in rule.resource if not is_pattern(text))
-    return closest(resource, tuple(islice(texts, _MOST_GUESSED)))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
-from guardrail.cli.words import lasting, number, period
+from guardrail.cli.words import Row, lasting, number, period
 
 if TYPE_CHECKING:
     from guardrail.cli.explanation import Asked
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
 _MINUTE_US = 60_000_000
 _BUCKETS = ("token_bucket", "leaky_bucket")
 _SUB_WINDOWS = 10  # of a sliding window
-
-
-class Row(NamedTuple):
-    """Hold one thing to say, and what it is about."""
-
-    about: str
-    sentence: str
 
 
 class Terms(NamedTuple):
@@ -135,7 +128,9 @@ def _queue(rule: LimitRule, terms: Terms, cost: int) -> str:
         return "none: a call that finds too little left is refused at once"
     places = rule.max_wait_us * terms.rate.amount // (terms.rate.period_us * max(1, cost))
     crowd = f", at most {number(places, 'such call')} at a time" if places else ""
-    return f"a call that finds too little left waits up to {lasting(rule.max_wait_us)} for it{crowd}; others are refused"
+    return (
+        f"a call that finds too little left waits up to {lasting(rule.max_wait_us)} for it{crowd}; others are refused"
+    )
 
 
 def _counted(rule: LimitRule) -> str:

@@ -55,7 +55,7 @@ def _resource(words: Sequence[str]) -> str:
 
 
 def _attributes(texts: Sequence[str]) -> dict[str, str]:
-    from guardrail.rules.fields import read_attribute
+    from guardrail.rules.readers import read_attribute
 
     found = dict[str, str]()
     for text in texts:

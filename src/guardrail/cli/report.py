@@ -1,21 +1,22 @@
-"""An explanation in words: a headline, what is asked, and why the rest is not.
+"""An explanation in words: a headline, what holds for all rules together, and what there is to say of each.
 
-Law: text, tables and JSON say the same; each is made of this.
+Law: what is shown on a terminal and what is shown without one are the same words.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
-from guardrail.cli.breaker_words import breaker_numbers, breaker_rows, bulkhead_numbers, bulkhead_rows
-from guardrail.cli.limit_words import Row, limit_numbers, limit_rows
-from guardrail.cli.words import number, percent
-from guardrail.rules.spelling import any_of, did_you_mean, shown
+from guardrail.cli.breaker_words import breaker_rows, bulkhead_rows
+from guardrail.cli.limit_words import limit_rows
+from guardrail.cli.words import Row, number, percent
+from guardrail.rules.spelling import any_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from guardrail.cli.explanation import Asked, Explanation, Part
+
 
 class Section(NamedTuple):
     """Hold what there is to say of one rule that is asked."""
@@ -53,7 +54,9 @@ def introduction(explanation: Explanation) -> str:
         said.append(f"{' before '.join(f'{kind}s' for kind in dict.fromkeys(kinds))}.".capitalize())
     if kinds.count("limit") > 1:
         said.append("The limits are all charged, or none is.")
-    if "breaker" in kinds and any(one.enforced and one.rule.kind != "breaker" and one.rule.max_wait_us for one in asked):
+    if "breaker" in kinds and any(
+        one.enforced and one.rule.kind != "breaker" and one.rule.max_wait_us for one in asked
+    ):
         said.append("A call that had to wait is asked by the breakers again.")
     if len(kinds) < len(asked):
         said.append("Rules that only watch decide last, once the call is let in.")
@@ -63,41 +66,28 @@ def introduction(explanation: Explanation) -> str:
 def sections(explanation: Explanation) -> Iterator[Section]:
     """Say what there is to say of each rule that is asked, in order."""
     for place, asked in enumerate(explanation.asked, start=1):
-        rows = (Row("matches", asked.matched), *_conditions(asked), Row("mode", _mode(asked)), *_key(asked), *_means(asked))
+        rows = (
+            Row("matches", asked.matched),
+            *_conditions(asked),
+            Row("mode", _mode(asked)),
+            *_key(asked),
+            *meaning(asked),
+        )
         yield Section(f"{place}. {asked.rule.kind} {asked.rule.name}", asked.enforced, rows)
 
 
-def plain_values(explanation: Explanation) -> dict[str, Any]:
-    """Return all of it for programs."""
-    question, rules = explanation.question, explanation.rules
-    return {
-        "ok": True,
-        "resource": question.resource,
-        "attributes": dict(question.attributes),
-        "cost": question.cost,
-        "rules": {"path": rules.source, "count": len(rules), "revision": rules.revision},
-        "asked": [
-            {
-                "rule": asked.rule.name,
-                "kind": asked.rule.kind,
-                "matched": asked.matched,
-                "mode": asked.rule.mode,
-                "enforce": float(asked.rule.enforce),
-                "enforced": asked.enforced,
-                "key": [part._asdict() for part in asked.parts],
-                "missing": list(asked.missing),
-                "state_key": asked.key,
-                **_numbers(asked),
-                "means": dict(_means(asked)),
-            }
-            for asked in explanation.asked
-        ],
-        "not_asked": [
-            {"rule": silent.rule.name, "kind": silent.rule.kind, "fits": silent.fits, "why": list(silent.why)}
-            for silent in explanation.silent
-        ],
-        "unread_attributes": list(explanation.unread),
-    }
+def meaning(asked: Asked) -> Iterator[Row]:
+    """Say what a rule does with this call and others like it."""
+    rule = asked.rule
+    match rule.kind:
+        case "limit":
+            yield from limit_rows(rule, asked)
+        case "breaker":
+            yield from breaker_rows(rule, asked.breaker)
+        case "bulkhead":
+            yield from bulkhead_rows(rule)
+        case _:
+            assert_never(rule)
 
 
 def _conditions(asked: Asked) -> Iterator[Row]:
@@ -139,29 +129,3 @@ def _part(part: Part) -> str:
         return f"{part.name} {shown(part.value)}"
     verb = "is" if len(part.names) == 1 else "are"
     return f"{' and '.join(part.names)} {verb} missing: all such calls share one state"
-
-
-def _means(asked: Asked) -> Iterator[Row]:
-    rule = asked.rule
-    match rule.kind:
-        case "limit":
-            yield from limit_rows(rule, asked)
-        case "breaker":
-            yield from breaker_rows(rule, asked.breaker)
-        case "bulkhead":
-            yield from bulkhead_rows(rule)
-        case _:
-            assert_never(rule)
-
-
-def _numbers(asked: Asked) -> dict[str, Any]:
-    rule = asked.rule
-    match rule.kind:
-        case "limit":
-            return limit_numbers(rule, asked)
-        case "breaker":
-            return breaker_numbers(rule, asked.breaker)
-        case "bulkhead":
-            return bulkhead_numbers(rule)
-        case _:
-            assert_never(rule)

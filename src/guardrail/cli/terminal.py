@@ -19,12 +19,12 @@ def on_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def drawn(parts: Iterable[RenderableType]) -> str:
+def drawn(parts: Iterable[RenderableType], *, wrap: bool = True) -> str:
     """Return what rich makes of *parts*, as wide and as colourful as the terminal is. It respects NO_COLOR."""
     from rich.console import Console
 
     console = Console(highlight=False)
     with console.capture() as captured:
         for part in parts:
-            console.print(part, soft_wrap=isinstance(part, str))
+            console.print(part, soft_wrap=not wrap)
     return captured.get().removesuffix("\n")

@@ -107,4 +107,4 @@ def _coloured(problem: Problem) -> str:
     text = Text.assemble((place, "bold"), message if place else problem.message)
     if problem.excerpt:
         text.append(f"\n    {problem.excerpt}", "dim")
-    return drawn([text])
+    return drawn([text], wrap=False)

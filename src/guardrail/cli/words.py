@@ -6,9 +6,17 @@ Law: what is not exact says "about".
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import NamedTuple
 
 _MS, _S, _MIN, _H, _D = 1_000, 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000
 _PERIODS = {_S: "second", _MIN: "minute", _H: "hour", _D: "day"}
+
+
+class Row(NamedTuple):
+    """Hold one thing to say, and what it is about."""
+
+    about: str
+    sentence: str
 
 
 def lasting(time_us: int | Fraction) -> str:

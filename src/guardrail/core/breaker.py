@@ -157,9 +157,13 @@ class Breaker(Thresholds):
         return None if transition.from_state == "closed" else transition
 
     def adopt(self, state: BreakerState, old: Breaker) -> None:
-        """Go on with a *state* written under *old* thresholds; its window too, if the window's shape is the same."""
+        """Go on with a *state* written under *old* thresholds; its window too, if the window's shape is the same.
+
+        Another shape starts another generation of a closed breaker: calls that began before do not count in it.
+        """
         if (self.window_us, self.window_calls) != (old.window_us, old.window_calls):
             state.window = self.empty_window(state.seen_us)
+            state.generation += state.phase == "closed"
             state.calm()
 
     def is_idle(self, state: BreakerState, now_us: int) -> bool:

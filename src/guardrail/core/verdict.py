@@ -1,7 +1,7 @@
 """What is decided: one verdict for each rule that was asked, one decision for the call.
 
 Law: over several rules, `retry_after` is the largest among those that refuse (None is larger than any), `remaining` the
-smallest, `reset_after` the largest. Shadow rules are listed, and count for nothing.
+smallest, `reset_after` the largest; waits for limits run side by side, those for bulkheads one after another. Shadow rules are listed, and count for nothing.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ class Decision:
             remaining=min(remaining, default=None),
             retry_after=binding.retry_after,
             reset_after=max(resets, default=None),
-            wait=max(verdict.wait for verdict in counted),
+            wait=sum(verdict.wait for verdict in counted if verdict.kind == "bulkhead")
+            + max((verdict.wait for verdict in counted if verdict.kind == "limit"), default=0.0),
             verdicts=verdicts,
         )
 
