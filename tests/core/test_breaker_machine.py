@@ -122,6 +122,7 @@ class BreakerMachine(RuleBasedStateMachine):
         breaker.adopt(self.state, self.breaker)
         if (breaker.window_us, breaker.window_calls) != (self.breaker.window_us, self.breaker.window_calls):
             self.model.unseen = len(self.model.outcomes)
+            self.model.generation += self.model.phase == "closed"
         self.breaker = self.model.rules = breaker
 
     @precondition(lambda self: self.settled)

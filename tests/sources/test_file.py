@@ -7,12 +7,9 @@ from pathlib import Path
 import pytest
 
 from guardrail.errors import RuleError
-from guardrail.rules import RuleSet
 from guardrail.rules.page import LARGEST_FILE
 from guardrail.sources import FileSource
 from guardrail.sources.file import LARGEST_READ
-
-RULES = b"version: 1\nrules: [{resource: a, kind: limit, rate: 1/s}]\n"
 
 
 def test_a_file_is_shown_under_its_path(path):
@@ -100,14 +97,6 @@ def test_a_refused_file_is_closed_again(tmp_path):
         with pytest.raises(OSError, match="must be a regular file"):
             FileSource(tmp_path).read()
     assert len(before) == len([*Path("/proc/self/fd").iterdir()])
-
-
-@pytest.mark.parametrize("shown", ["file", "folder"])
-def test_what_was_read_is_parsed_as_RuleSet_load_does(path, tmp_path, shown):
-    path.write_bytes(RULES)
-    source = FileSource(path if shown == "file" else tmp_path)
-    rules, loaded = source.parse(source.read()), RuleSet.load(source.name)
-    assert (loaded.revision, loaded.source) == (rules.revision, rules.source)
 
 
 def test_changes_happen_in_the_folder_or_in_that_of_the_file(path, tmp_path):

@@ -16,11 +16,12 @@ from tempfile import TemporaryDirectory
 
 from guardrail import Guard
 from guardrail.cli import demo_checks as checks
-from guardrail.cli.demo_acts import ACTS, SUPPLIER, Act, Hearing, Stage
+from guardrail.cli.demo_acts import ACTS, SUPPLIER, Act
 from guardrail.cli.demo_checks import Check
 from guardrail.cli.demo_live import LiveScreen, can_draw
 from guardrail.cli.demo_screen import PlainScreen, Screen
 from guardrail.cli.demo_service import Printer, Supplier, application, serving, shop
+from guardrail.cli.demo_stage import Hearing, Stage
 from guardrail.cli.demo_traffic import street
 from guardrail.cli.exits import OK, WRONG, say
 from guardrail.cli.shipped import shipped
@@ -29,7 +30,8 @@ INTERRUPTED = 130
 LONGEST_S = 34.0
 WATCHED_S = 13.0  # of the acts, at their usual pace, somebody only watches so long
 WAITED_S = 5.0  # and for so long something is waited for
-PACES = 0.2, 2.0
+SLOWEST_AND_FASTEST = 2.0, 0.2
+POLITE = ("ada", "bob")
 
 
 def run(seconds: float = 20.0, plain: bool = False, acts: Sequence[Act] = ACTS) -> int:
@@ -40,10 +42,13 @@ def run(seconds: float = 20.0, plain: bool = False, acts: Sequence[Act] = ACTS) 
         plain: Print lines instead of drawing.
     """
     screen: Screen = PlainScreen() if plain or not can_draw() else LiveScreen()
+    pace = min(max(SLOWEST_AND_FASTEST[1], (seconds - WAITED_S) / WATCHED_S), SLOWEST_AND_FASTEST[0])
     began = time.monotonic()
     try:
-        with _quiet("guardrail", "uvicorn"):
-            found = asyncio.run(perform(screen, min(max(PACES[0], (seconds - WAITED_S) / WATCHED_S), PACES[1]), acts))
+        with _quiet("guardrail", "uvicorn"), TemporaryDirectory(prefix="guardrail-demo-") as folder:
+            rule_file = Path(folder, "demo.yaml")
+            rule_file.write_text(shipped("demo.yaml"), encoding="utf-8")
+            found = asyncio.run(perform(screen, rule_file, pace, acts))
         screen.summary(found, time.monotonic() - began)
     except KeyboardInterrupt:
         say("\ninterrupted; everything is put away")
@@ -51,37 +56,33 @@ def run(seconds: float = 20.0, plain: bool = False, acts: Sequence[Act] = ACTS) 
     return OK if all(check.holds for check in found) else WRONG
 
 
-async def perform(screen: Screen, pace: float, acts: Sequence[Act]) -> list[Check]:
+async def perform(screen: Screen, rule_file: Path, pace: float, acts: Sequence[Act]) -> list[Check]:
     """Play *acts* from opening the shop to closing it, and return what was found."""
     found: list[Check] = []
     supplier, printer = Supplier(), Printer()
     hearing = Hearing(supplier)
-    with TemporaryDirectory(prefix="guardrail-demo-") as folder:
-        rule_file = Path(folder, "demo.yaml")
-        rule_file.write_text(shipped("demo.yaml"), encoding="utf-8")
-        with Guard(rule_file, store="memory://", listeners=[hearing]) as guard:
-            guard.mode = "enforce"  # whatever GUARDRAIL_MODE says
-            with serving(application(shop(guard, supplier, printer))) as address:
-                async with street(address) as road:
-                    stage = Stage(guard, rule_file, supplier, printer, hearing, road, pace, screen.say)
-                    screen.open(stage, address, acts)
-                    try:
-                        async with asyncio.timeout(LONGEST_S), _drawing(screen), road.busy():
-                            for act in acts:
-                                screen.begin(act)
-                                for check in await act.play(stage):
-                                    found.append(check)
-                                    screen.found(check)
-                    except TimeoutError:
-                        found.append(
-                            Check("the demo ends within 40 s", f"it had not after {LONGEST_S:.0f} s", holds=False)
-                        )
-                    finally:
-                        screen.close()
-                    answers = road.history.answers
-    found.append(checks.polite_unharmed(("ada", "bob"), answers))
-    found.append(checks.nothing_else(answers, {rule: n for rule, n in hearing.refused.items() if rule != SUPPLIER}))
-    return found
+    with (
+        Guard(rule_file, store="memory://", listeners=[hearing]) as guard,
+        serving(application(shop(guard, supplier, printer))) as address,
+    ):
+        guard.mode = "enforce"  # whatever GUARDRAIL_MODE says
+        async with street(address) as road:
+            stage = Stage(guard, rule_file, supplier, printer, hearing, road, pace, screen.say)
+            screen.open(stage, address, acts)
+            try:
+                async with asyncio.timeout(LONGEST_S), _drawing(screen), road.busy():
+                    for act in acts:
+                        screen.begin(act)
+                        for check in await act.play(stage):
+                            found.append(check)
+                            screen.found(check)
+            except TimeoutError:
+                found.append(Check("the demo ends within 40 s", f"it had not after {LONGEST_S:g} s", holds=False))
+            finally:
+                screen.close()
+    answers = road.history.answers
+    told = {rule: count for rule, count in hearing.refused.items() if rule != SUPPLIER}  # the fallback answers these
+    return [*found, checks.polite_unharmed(POLITE, answers), checks.nothing_else(answers, told)]
 
 
 @asynccontextmanager

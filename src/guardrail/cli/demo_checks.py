@@ -144,19 +144,21 @@ def opened(failing_since: float, moves: Sequence[Move]) -> Check:
     return Check(claim, f"after {first.at - failing_since:.2f} s: {first.reason}", first.from_state == "closed")
 
 
-def left_alone(moves: Sequence[Move], answers: Sequence[Answer], failing: Sequence[Answer]) -> Check:
+def left_alone(between: tuple[Move, Move] | None, prices: Sequence[Answer], failing: Sequence[Answer]) -> Check:
     """Check that while the breaker was open nobody called the dependency, and every caller got the fallback.
 
     Args:
-        moves: From its opening to its first trial.
-        answers: Those of the dependency's page in between.
+        between: An opening of the breaker and the move after it; None: nobody got the fallback while it was open.
+        prices: Answers of the page that needs the dependency.
         failing: Those from before the opening, for their latency.
     """
     claim = "while it is open callers get the last known price, and the supplier is left alone"
-    if [one.to_state for one in moves] != ["open", "half_open"]:
-        return Check(claim, "it opened and was not tried again" if moves else "it did not open", holds=False)
-    calls, stood_in = (moves[1].supplier_calls - moves[0].supplier_calls, moves[1].stood_in - moves[0].stood_in)
-    others = [one for one in answers if one.status != 429 and not one.page.endswith("last known")]
+    if between is None:
+        return Check(claim, "nobody got it", holds=False)
+    opening, trying = between
+    calls, stood_in = trying.supplier_calls - opening.supplier_calls, trying.stood_in - opening.stood_in
+    answers = [one for one in prices if one.sent >= opening.at and one.received <= trying.at and one.status != 429]
+    others = [one for one in answers if "last known" not in one.page]
     slow, fast = (quantiles([one.received - one.sent for one in some if one.allowed]) for some in (failing, answers))
     pace = f"; {fast[0]:.0f} ms instead of {slow[0]:.0f}" if slow and fast else ""
     measured = f"{stood_in} callers got it, the supplier was called {calls} times{pace}"

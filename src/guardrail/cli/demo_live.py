@@ -12,9 +12,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from guardrail.cli.demo_acts import Act, Stage
+from guardrail.cli.demo_acts import Act
 from guardrail.cli.demo_checks import Check
 from guardrail.cli.demo_screen import milliseconds, rule_rows, verdict
+from guardrail.cli.demo_stage import Stage
 from guardrail.cli.demo_traffic import CUSTOMERS, TICK_S
 
 BARS = " ▁▂▃▄▅▆▇█"

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from guardrail.cli.demo_acts import EACH, LOGIN, SUPPLIER, REPORT, SEARCH, Act, Stage
+from guardrail.cli.demo_acts import EACH, LOGIN, REPORT, SEARCH, SUPPLIER, Act
 from guardrail.cli.demo_checks import Check
+from guardrail.cli.demo_stage import Stage
 from guardrail.cli.exits import say
 
 EVERY_PAGE = ("/search", "/login", "/price", "/report")

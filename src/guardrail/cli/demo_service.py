@@ -25,7 +25,8 @@ Application = Callable[
 ]
 Handler = Callable[[str], Awaitable[str]]
 
-LONGEST_REPORT_S = 8.0
+PAGE_S = 0.01
+MOST_PAGES = 800
 LONGEST_GOODBYE_S = 5.0
 
 
@@ -56,7 +57,7 @@ class Supplier:
 
 
 class Printer:
-    """Print reports, one page after the other, for as long as `jammed` is set or the report takes.
+    """Print reports: one page each, and while `jammed` the same page again and again, to an end.
 
     Attributes:
         inside: How many reports are being printed.
@@ -72,12 +73,11 @@ class Printer:
         """Return a printed report."""
         self.inside += 1
         self.most_inside = max(self.most_inside, self.inside)
-        try:
-            async with asyncio.timeout(LONGEST_REPORT_S):
-                while self.jammed:
-                    await asyncio.sleep(0.01)
-        finally:
-            self.inside -= 1
+        for _ in range(MOST_PAGES):
+            await asyncio.sleep(PAGE_S)
+            if not self.jammed:
+                break
+        self.inside -= 1
         return "42 lamps sold"
 
 
@@ -86,7 +86,7 @@ def shop(guard: Guard, supplier: Supplier, printer: Printer) -> dict[str, Handle
 
     @guard.limit("30/s", key="client", name="shop.search")
     async def search(client: str) -> str:
-        return "one lamp found"
+        return f"one lamp for {client}"
 
     @guard.limit("3/min", key="client", name="shop.login")
     async def login(client: str) -> str:
@@ -94,7 +94,7 @@ def shop(guard: Guard, supplier: Supplier, printer: Printer) -> dict[str, Handle
 
     def last_known_price() -> str:
         supplier.stood_in += 1
-        return "9.80 EUR, last known"
+        return "last known 9.80 EUR"
 
     @guard.breaker(
         window_calls=10, open_for="5s", name="supplier.price", fallback=last_known_price, fallback_on=ConnectionError
@@ -104,11 +104,11 @@ def shop(guard: Guard, supplier: Supplier, printer: Printer) -> dict[str, Handle
 
     @guard.guarded("shop.price")
     async def price(client: str) -> str:
-        return await supplier_price()
+        return f"{await supplier_price()}, for {client}"
 
     @guard.bulkhead(3, name="shop.report")
     async def report(client: str) -> str:
-        return await printer.report()
+        return f"{await printer.report()}, says {client}"
 
     return {"/search": search, "/login": login, "/price": price, "/report": report}
 
@@ -117,7 +117,7 @@ def application(handlers: Mapping[str, Handler]) -> Application:
     """Return an ASGI app that takes the name of the caller from the header `x-client`."""
 
     async def app(
-        scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+        scope: Message, _receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
     ) -> None:
         client = dict(scope["headers"]).get(b"x-client", b"").decode("latin-1")
         headers = [(b"content-type", b"application/json")]
@@ -169,7 +169,7 @@ def serving(app: Application) -> Iterator[str]:
         thread = Thread(target=server.run, args=([listener],), name="guardrail-demo-server", daemon=True)
         thread.start()
         try:
-            yield "http://127.0.0.1:{}".format(listener.getsockname()[1])
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join(LONGEST_GOODBYE_S)

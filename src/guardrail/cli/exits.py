@@ -9,7 +9,7 @@ import os
 import sys
 from typing import NoReturn
 
-OK, WRONG, USAGE, CLOSED = 0, 1, 2, 141  # as cli/__init__.py lists them; 141 is 128 + SIGPIPE, as shells count
+OK, WRONG, USAGE, INTERRUPTED, CLOSED = 0, 1, 2, 130, 141  # cli/__init__.py says what they mean
 
 
 def say(text: str) -> None:

@@ -10,6 +10,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from guardrail.cli.words import Row, lasting, number, period
+from guardrail.core.limit import ceil_div
+from guardrail.rules.spelling import shown
 
 if TYPE_CHECKING:
     from guardrail.cli.explanation import Asked
@@ -40,10 +42,15 @@ class Terms(NamedTuple):
         return self.capacity + span_us * self.rate.amount // self.rate.period_us
 
 
+def places(rate: Rate, max_wait_us: int, cost: int) -> int:
+    """Return how many calls can wait at a time; the first of them may wait for the last bit of a token."""
+    return ceil_div(max_wait_us * rate.amount, rate.period_us * cost)
+
+
 def limit_rows(rule: LimitRule, asked: Asked) -> Iterator[Row]:
     """Say what a limit does with this call and others under its key."""
     terms = Terms.of(rule, asked.key)
-    own = f" ({asked.key} has a rate of its own)" if terms.own else ""
+    own = f" ({shown(asked.key)} has a rate of its own)" if terms.own else ""
     yield Row("rate", f"{terms.rate}{own}, {rule.algorithm}: {_rate(rule, terms)}")
     if rule.algorithm in _BUCKETS:
         yield Row("refill", _refill(terms))
@@ -77,7 +84,7 @@ def _rate(rule: LimitRule, terms: Terms) -> str:
         case "token_bucket" | "leaky_bucket":
             return _bucket(terms)
         case "sliding_window":
-            late = lasting(-(-terms.rate.period_us // _SUB_WINDOWS))
+            late = lasting(ceil_div(terms.rate.period_us, _SUB_WINDOWS))
             return f"never more than {amount:,} in any {span}, wherever it begins; room comes back up to {late} late"
         case "fixed_window":
             return f"{amount:,} in each {span} of the clock, and so up to {2 * amount:,} around the edge of two"
@@ -126,11 +133,9 @@ def _source(rule: LimitRule, asked: Asked) -> str:
 def _queue(rule: LimitRule, terms: Terms, cost: int) -> str:
     if not rule.max_wait_us:
         return "none: a call that finds too little left is refused at once"
-    places = rule.max_wait_us * terms.rate.amount // (terms.rate.period_us * max(1, cost))
-    crowd = f", at most {number(places, 'such call')} at a time" if places else ""
-    return (
-        f"a call that finds too little left waits up to {lasting(rule.max_wait_us)} for it{crowd}; others are refused"
-    )
+    wait = lasting(rule.max_wait_us)
+    most = number(places(terms.rate, rule.max_wait_us, max(1, cost)), "such call")
+    return f"a call that finds too little left waits up to {wait} for it, at most {most} at a time; others are refused"
 
 
 def _counted(rule: LimitRule) -> str:

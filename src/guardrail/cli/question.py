@@ -41,6 +41,8 @@ class Question:
 
 
 def _resource(words: Sequence[str]) -> str:
+    from guardrail.rules.readers import read_text
+
     if len(words) == 2 and (words[0].isupper() or words[0] in {"client", "*"}):
         words = [" ".join(words)]  # the shell took it apart
     if len(words) > 1:
@@ -49,9 +51,10 @@ def _resource(words: Sequence[str]) -> str:
             f"one resource at a time, got {listed}; quote one that has spaces, and name the folder of several rule files",
             param_hint="RESOURCE",
         )
-    if not words[0].strip():
-        raise typer.BadParameter("must not be empty", param_hint="RESOURCE")
-    return words[0]
+    try:
+        return read_text(words[0])
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong), param_hint="RESOURCE") from None
 
 
 def _attributes(texts: Sequence[str]) -> dict[str, str]:
@@ -60,7 +63,7 @@ def _attributes(texts: Sequence[str]) -> dict[str, str]:
     found = dict[str, str]()
     for text in texts:
         name, equals, value = text.partition("=")
-        if not equals:
+        if not (name and equals):
             raise _wrong_attribute(f"must be name=value, such as user=u1, got {text!r}")
         try:
             read_attribute(name)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from guardrail.cli.breaker_words import breaker_rows, bulkhead_rows
 from guardrail.cli.limit_words import limit_rows
-from guardrail.cli.words import Row, number, percent
+from guardrail.cli.words import Row, number, percent, plainly
 from guardrail.rules.spelling import any_of, shown
 
 if TYPE_CHECKING:
@@ -97,8 +97,8 @@ def _conditions(asked: Asked) -> Iterator[Row]:
 
 def _wanted(values: tuple[str, ...]) -> str:
     if values[0].startswith("!"):
-        return f"not {any_of(value[1:] for value in values)}"
-    return any_of(values)
+        return f"not {any_of(plainly(value[1:]) for value in values)}"
+    return any_of(map(plainly, values))
 
 
 def _mode(asked: Asked) -> str:

@@ -6,10 +6,12 @@ Law: every reason that has to go away first is named; where one rule is nearly t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
 
+from guardrail.cli.words import plainly
 from guardrail.rules.match import Index, matches_when
-from guardrail.rules.spelling import any_of, shown
+from guardrail.rules.spelling import any_of
 
 if TYPE_CHECKING:
     from guardrail.cli.question import Question
@@ -58,10 +60,11 @@ def _left_out(rule: Rule, question: Question) -> Iterator[str]:
 
 def _unmet(name: str, values: tuple[str, ...], value: str | None) -> str:
     if value is None:
-        return f"{name} must be {any_of(values)}, and the call has none; add --attr {name}={values[0]}"
+        typed = quote(f"{name}={values[0]}")
+        return f"{name} must be {any_of(map(plainly, values))}, and the call has none; add --attr {typed}"
     if values[0].startswith("!"):
-        return f"{name} must not be {any_of(text[1:] for text in values)}, and it is"
-    return f"{name} must be {any_of(values)}, and it is {shown(value)}"
+        return f"{name} must not be {any_of(plainly(text[1:]) for text in values)}, and it is"
+    return f"{name} must be {any_of(map(plainly, values))}, and it is {plainly(value)}"
 
 
 def _elsewhere(rule: Rule, resource: str) -> str:

@@ -11,7 +11,7 @@ from guardrail.cli.terminal import drawn, on_terminal
 from guardrail.cli.words import number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from guardrail.errors import Problem
     from guardrail.rules.ruleset import RuleSet
@@ -37,11 +37,10 @@ def validate(paths: Sequence[str], form: str) -> int:
         case "json":
             say(json.dumps(_plain_values(checked), indent=2))
         case "github":
-            say("\n".join(_annotations(checked)))
+            say("\n".join([*map(_annotation, problems), *_praises(checked)]))
         case _:
-            for one in checked:
-                if one.rules is not None:
-                    say(_praise(one.path, one.rules))
+            for praise in _praises(checked):
+                say(praise)
             if problems:
                 say_problems(problems)
     return WRONG if problems else OK
@@ -60,13 +59,8 @@ def check(path: str) -> Checked:
 def say_problems(problems: Sequence[Problem]) -> None:
     """Print problems as people read them, and how many there are."""
     lines = [_coloured(problem) for problem in problems] if on_terminal() else list(map(str, problems))
-    files = {problem.file for problem in problems}
+    files = {problem.file for problem in problems if problem.file}
     say("\n".join([*lines, f"{number(len(problems), 'mistake')} in {number(len(files), 'file')}"]))
-
-
-def _annotations(checked: Sequence[Checked]) -> list[str]:
-    problems = [problem for one in checked for problem in one.problems]
-    return [*map(_annotation, problems), *(_praise(one.path, one.rules) for one in checked if one.rules is not None)]
 
 
 def _annotation(problem: Problem) -> str:
@@ -95,16 +89,17 @@ def _plain_values(checked: Sequence[Checked]) -> dict[str, Any]:
     }
 
 
-def _praise(path: str, rules: RuleSet) -> str:
-    return f"{path}: no mistakes; {number(len(rules), 'rule')}, revision {rules.revision}"
+def _praises(checked: Sequence[Checked]) -> Iterator[str]:
+    for path, rules, _ in checked:
+        if rules is not None:
+            yield f"{path}: no mistakes; {number(len(rules), 'rule')}, revision {rules.revision}"
 
 
 def _coloured(problem: Problem) -> str:
     from rich.text import Text
 
-    message = f": {problem.message}"
-    place = str(problem._replace(excerpt=None)).removesuffix(message)
-    text = Text.assemble((place, "bold"), message if place else problem.message)
-    if problem.excerpt:
-        text.append(f"\n    {problem.excerpt}", "dim")
+    text = Text(str(problem))
+    place = len(str(problem._replace(excerpt=None))) - len(problem.message)
+    text.stylize("bold", 0, place)
+    text.stylize("dim", place + len(problem.message))
     return drawn([text], wrap=False)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import NamedTuple
 
+from guardrail.rules.spelling import shown
+
 _MS, _S, _MIN, _H, _D = 1_000, 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000
 _PERIODS = {_S: "second", _MIN: "minute", _H: "hour", _D: "day"}
 
@@ -45,7 +47,7 @@ def period(time_us: int) -> str:
 
 def percent(ratio: Fraction) -> str:
     """Say a ratio: `50%`, `about 33.3%`."""
-    return _about(f"{float(ratio * 100):.3g}", ratio * 100) + "%"
+    return _about(f"{float(ratio * 100):.4g}", ratio * 100) + "%"
 
 
 def number(count: int, what: str) -> str:
@@ -53,9 +55,14 @@ def number(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
+def plainly(text: str) -> str:
+    """Show a value as it is, or where it would not be seen in quotes."""
+    return text if text.isprintable() and text.strip() == text != "" else shown(text)
+
+
 def _short(time_us: int | Fraction, unit_us: int, unit: str) -> str:
     count = Fraction(time_us) / unit_us
-    return f"{_about(f'{float(count):.3g}', count)} {unit}"
+    return f"{_about(f'{float(count):.4g}', count)} {unit}"
 
 
 def _about(text: str, exact: Fraction) -> str:

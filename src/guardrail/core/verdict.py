@@ -117,8 +117,8 @@ _SENTENCES: dict[Reason, str] = {
     "breaker_open": "breaker '{rule}' is open",
     "breaker_probing": "breaker '{rule}' is half-open and all its probes are out",
     "breaker_forced": "breaker '{rule}' was opened by hand",
-    "bulkhead_full": "all {text} places of bulkhead '{rule}' are taken",
-    "bulkhead_timeout": "none of the {text} places of bulkhead '{rule}' came free in time",
+    "bulkhead_full": "bulkhead '{rule}' is full ({text} at once)",
+    "bulkhead_timeout": "no place of bulkhead '{rule}' came free in time ({text} at once)",
     "store_unavailable": "the store behind rule '{rule}' is unavailable and the rule denies without it",
 }
 

@@ -10,14 +10,8 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from guardrail.errors import Problem, RuleError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from guardrail.rules.ruleset import RuleSet
 
 LARGEST_READ = 4 * 1024 * 1024 + 1  # bytes
 SUFFIXES = (".yaml", ".yml")
@@ -63,16 +57,6 @@ class FileSource:
         if not files:
             raise RuleError([Problem("no *.yaml or *.yml file in this folder", self.name)])
         return files
-
-    def parse(self, files: Mapping[str, bytes]) -> RuleSet:
-        """Make rules of what `read` has returned.
-
-        Raises:
-            RuleError: They cannot be used; all mistakes are listed.
-        """
-        from guardrail.rules.ruleset import RuleSet
-
-        return RuleSet.of_files(files, self.name)
 
     def _files(self) -> list[Path]:
         named = [path for path in self.path.iterdir() if path.name.endswith(SUFFIXES) and not path.name.startswith(".")]
