@@ -23,7 +23,7 @@ TABLE: dict[str, str] = {
     "clock": "core",
     "rules": "core errors | pydantic pydantic_core yaml",
     "telemetry": "core errors",
-    "sources": "core rules clock errors telemetry.events",
+    "sources": "core rules clock errors telemetry.events | watchfiles",
     "admission": "core clock errors rules telemetry.events telemetry.notify",
     "decorators": "admission rules core clock errors | wrapt",
     "guard": "decorators admission rules sources telemetry core clock errors",

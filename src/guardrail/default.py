@@ -43,12 +43,15 @@ def default_guard() -> Guard:
 @contextmanager
 def substituted(**options: Any) -> Iterator[Guard]:
     """Put a fresh default guard in place inside the block, for tests; then the one that was there, if any."""
-    before, epoch = _host.desk, _host.epoch
+    before = _host.desk
     with Guard(host=_host, **options) as guard:
         try:
             yield guard
         finally:
-            _host.desk, _host.epoch = before, epoch
+            if isinstance(before, Guard):
+                before.take_seat()
+            else:
+                _host.desk = _host.epoch = None
 
 
 _host = Host(configure)

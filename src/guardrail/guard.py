@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -17,7 +18,7 @@ from guardrail.admission.call import Call, keys_for
 from guardrail.admission.entry import Entry
 from guardrail.admission.forks import follow_forks
 from guardrail.admission.host import Host
-from guardrail.admission.in_force import Effective, in_force
+from guardrail.admission.in_force import Effective, in_force, taken_over
 from guardrail.admission.ledger import Ledger
 from guardrail.admission.permit import Permit, aenter, checked_cost, enter, peek
 from guardrail.admission.stock import Stock
@@ -98,8 +99,7 @@ class Guard(Decorators):
         self._live: Live[RuleSet] | None = None
         given = os.environ.get("GUARDRAIL_RULES") or None if rules is None else rules
         self._swap(self._first(given))
-        self._host.desk = self
-        self._host.epoch = self._snapshot
+        self.take_seat()
         follow_forks(self)
         if isinstance(clock, Advanceable):
             clock.subscribe(self.ledger.expire_waiters)
@@ -209,7 +209,8 @@ class Guard(Decorators):
     @mode.setter
     def mode(self, mode: str) -> None:
         self._mode = checked_mode(mode)
-        self._swap(self._snapshot.rules)
+        with self._swapping:
+            self._renew(self._snapshot.rules)
 
     def reload(self) -> RuleSet:
         """Read the rule files now, and return the rules in force.
@@ -264,6 +265,12 @@ class Guard(Decorators):
 
     # ---- what decorated functions and breakers ask
 
+    def take_seat(self) -> None:
+        """Be the guard of the host's functions from now on."""
+        with self._swapping:
+            self._host.desk = self
+            self._renew(self._snapshot.rules)
+
     def gates_for(self, resource: str, names: Sequence[str] | None) -> tuple[object, tuple[Gate, ...]]:
         """Return the gates of a resource, and the revision they belong to.
 
@@ -273,7 +280,7 @@ class Guard(Decorators):
         with self._swapping:
             snapshot = self._snapshot
             inline = self._host.inline.of(resource, names)
-            rules = [] if self._mode == "off" else in_force(resource, snapshot.rules, inline)
+            rules = [] if self._mode == "off" else in_force(resource, snapshot.rules, inline, self._host.inline)
             gates = self._stock.gates(rules, watch_only=self._mode == "shadow")
         return snapshot, gates
 
@@ -283,14 +290,13 @@ class Guard(Decorators):
         Raises:
             RuleError: A file contradicts it.
         """
-        in_force(rule.resource[0], self._snapshot.rules, [rule])
+        taken_over(rule, self._snapshot.rules)
 
     def rule_changed(self, rule: Rule) -> None:
         """Put a rule in code in force that is new, or other than before."""
         with self._swapping:
-            for one in in_force(rule.resource[0], self._snapshot.rules, [rule]):
-                if one.state_name == rule.name:
-                    self._stock.carry_over({rule.name: one.rule}, forget=False)
+            changed = taken_over(rule, self._snapshot.rules).rule
+            self._stock.carry_over({rule.name: changed}, forget=False)
             self._renew(self._snapshot.rules)
 
     def named(self) -> Mapping[str, Effective]:
@@ -311,7 +317,7 @@ class Guard(Decorators):
     # ---- how rules come into force
 
     def _first(self, rules: RuleSource | None) -> RuleSet:
-        if isinstance(rules, str | os.PathLike):
+        if isinstance(rules, str | os.PathLike) and not is_text(rules):
             from guardrail.sources.file import FileSource
             from guardrail.sources.live import Live
 
@@ -340,7 +346,7 @@ class Guard(Decorators):
 
     def _everything(self, rules: RuleSet) -> list[Effective]:
         inline = self._host.inline
-        found = {one.state_name: one for name in inline for one in in_force(name, rules, inline.of(name))}
+        found = {one.state_name: one for name in inline for one in in_force(name, rules, inline.of(name), inline)}
         names = {one.rule.name for one in found.values()}
         return [*found.values(), *(Effective(rule, rule.name) for rule in rules if rule.name not in names)]
 
@@ -367,12 +373,20 @@ class Guard(Decorators):
     def _call(
         self, resource: str, attributes: Mapping[str, object] | None, cost: int, max_wait: Duration | None
     ) -> Call:
-        get = getter(resource, attributes)
+        call = Call(resource, getter(resource, attributes), checked_cost(cost))
         if max_wait is None:
-            return Call(resource, get, checked_cost(cost))
+            return call
         from guardrail.rules.units import parse_duration_us
 
-        return Call(resource, get, checked_cost(cost), parse_duration_us(max_wait))
+        try:
+            return replace(call, max_wait_us=parse_duration_us(max_wait))
+        except ValueError as error:
+            raise ValueError(f"max_wait {error}") from None
+
+
+def is_text(rules: object) -> bool:
+    """Tell the text of rules, which has more than one line, from a path."""
+    return isinstance(rules, str) and "\n" in rules
 
 
 def parsed_rules(rules: RuleSource) -> RuleSet:
@@ -386,7 +400,7 @@ def parsed_rules(rules: RuleSource) -> RuleSet:
     if isinstance(rules, RuleSet):
         return rules
     if isinstance(rules, str | os.PathLike):
-        return RuleSet.load(rules)
+        return RuleSet.parse(str(rules)) if is_text(rules) else RuleSet.load(rules)
     return RuleSet.parse(rules if isinstance(rules, Mapping) else list(rules))
 
 
@@ -420,6 +434,9 @@ def checked_mode(mode: str) -> str:
 def check_store(store: str | None) -> None:
     """Refuse stores that this version does not have."""
     if store not in (None, "", "memory://"):
+        scheme, is_url, _ = str(store).partition("://")
+        got = f"'{scheme}://...'" if is_url else repr(store)  # what follows may be a password
         raise ValueError(
-            f"store must be None or 'memory://', got {store!r}: state is kept in this process only, so far"
+            f"store must be None or 'memory://', got {got}: state is kept in this process only, so far"
+            " (GUARDRAIL_STORE holds where no store is given)"
         )

@@ -65,4 +65,8 @@ def _read(terminal):
 
 def _environment(more):
     path = {"PYTHONPATH": str(ROOT / "src")}
-    return {name: text for name, text in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR"}} | path | (more or {})
+    return (
+        {name: text for name, text in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR"}}
+        | path
+        | (more or {})
+    )

@@ -99,12 +99,15 @@ Step = int | str
 
 FORWARD: st.SearchStrategy[Step] = st.sampled_from([0, 0, 1, RETRY, RETRY, ALMOST]) | st.integers(0, 150)
 EITHER_WAY: st.SearchStrategy[Step] = FORWARD | st.integers(-400, -1)
+ONE = st.just(1)
 COSTS = st.sampled_from([1, 1, 1, 2, 3, 0]) | st.integers(0, 12)
 CLOCKS = st.sampled_from([0, 7, 1_795_215_276_123_456]) | st.integers(-50, 500)  # as well a wall clock's size
 
 
-def histories(steps: st.SearchStrategy[Step], most: int = 60) -> st.SearchStrategy[list[tuple[Step, int]]]:
-    return st.lists(st.tuples(steps, COSTS), min_size=1, max_size=most)
+def histories(
+    steps: st.SearchStrategy[Step], costs: st.SearchStrategy[int] = COSTS, most: int = 60
+) -> st.SearchStrategy[list[tuple[Step, int]]]:
+    return st.lists(st.tuples(steps, costs), min_size=1, max_size=most)
 
 
 def stepped(run: Run, step: Step) -> int:
@@ -128,6 +131,7 @@ leaky_buckets = st.builds(LeakyBucket, AMOUNTS, PERIODS, WAITS)
 sliding_windows = st.builds(SlidingWindow, st.integers(1, 8), WINDOWS)
 fixed_windows = st.builds(FixedWindow, st.integers(1, 8), WINDOWS)
 sliding_logs = st.builds(SlidingLog, st.integers(1, 8), WINDOWS)
+tight_windows = st.builds(SlidingWindow, st.integers(1, 3), st.integers(2, 13).map(lambda tenth: 10 * tenth))
 every_limit: st.SearchStrategy[Limit[Any]] = st.one_of(
     token_buckets, waiting_buckets, leaky_buckets, sliding_windows, fixed_windows, sliding_logs
 )

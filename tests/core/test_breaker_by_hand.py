@@ -115,6 +115,28 @@ def test_a_window_of_another_shape_starts_empty_and_the_state_stays() -> None:
         assert run.state.phase == "forced_open"
 
 
+def test_calls_that_began_before_a_window_of_another_shape_do_not_count_in_it() -> None:
+    run = Run()
+    other = Run(window_us=None, window_calls=50).breaker
+    other.adopt(run.state, run.breaker)
+    run.breaker = other
+    assert run.end(run.early, "failure") is None
+    assert (run.state.window.calls, run.state.total_failures) == (0, 1)
+    run.calls("failure")
+    assert run.state.window.calls == 1
+
+
+def test_a_trial_under_way_does_not_notice_a_window_of_another_shape() -> None:
+    run = Run.about_to_probe(half_open_calls=1)
+    probe = run.enter()
+    other = Run(window_us=2000, half_open_calls=1).breaker
+    other.adopt(run.state, run.breaker)
+    run.breaker = other
+    closed = run.end(probe, "success")
+    assert closed is not None
+    assert closed.to_state == "closed"
+
+
 def test_a_trial_under_way_keeps_its_size_when_thresholds_change() -> None:
     run = Run.about_to_probe(half_open_calls=3)
     probes = [run.enter() for _ in range(3)]

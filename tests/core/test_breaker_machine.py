@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -15,16 +16,16 @@ from guardrail.core.verdict import Outcome
 from tests.core.breaker_model import Call, Change, Model
 
 RATES = st.sampled_from([Fraction(1, 2), Fraction(1, 3), Fraction(2, 3), Fraction(1), Fraction("0.34")])
-STEPS = st.sampled_from([0, 0, 1, 1, 2, 3, 5, 8, 13, 40, -1, -4, -20])
+STEPS = st.sampled_from([0, 0, 1, 1, 2, 3, 5, 9, 13, 40, -1, -4, -20])
 OUTCOMES = st.sampled_from(["success", "success", "failure", "failure", "ignored"])
-WHICH = st.integers(0, 100)
+WHICH = st.integers(0, 9)
 
 
 @st.composite
 def breakers(draw: st.DrawFn) -> Breaker:
     triggers = draw(st.sets(st.sampled_from(["failure", "slow", "row"]), min_size=1))
     by_time = draw(st.booleans())
-    min_calls = draw(st.integers(1, 3))
+    min_calls = draw(st.integers(1, 4))
     open_for_us = draw(st.integers(1, 6))
     return Breaker(
         failure_rate=draw(RATES) if "failure" in triggers else None,
@@ -32,7 +33,7 @@ def breakers(draw: st.DrawFn) -> Breaker:
         slow_rate=draw(RATES) if "slow" in triggers else None,
         consecutive_failures=draw(st.integers(1, 4)) if "row" in triggers else None,
         window_us=draw(st.sampled_from([7, 20, 45])) if by_time else None,
-        window_calls=None if by_time else draw(st.integers(min_calls, 5)),
+        window_calls=None if by_time else draw(st.integers(min_calls, 6)),
         min_calls=min_calls,
         open_for_us=open_for_us,
         open_for_max_us=draw(st.none() | st.integers(open_for_us, 25)),
@@ -77,7 +78,7 @@ class BreakerMachine(RuleBasedStateMachine):
     @rule(step_us=STEPS, which=WHICH, looks=st.booleans())
     def begin(self, step_us: int, which: int, looks: bool) -> None:
         self.now_us += step_us
-        index = which % len(self.under_way)
+        index = -1 - which % len(self.under_way)  # the newest are the ones that matter most
         ticket, call = self.under_way[index]
         self.under_way[index] = self.breaker.begin(self.state, ticket, self.now_us), call
         self.model.begin(call, self.now_us)
@@ -89,7 +90,7 @@ class BreakerMachine(RuleBasedStateMachine):
     @rule(step_us=STEPS, which=WHICH, outcome=OUTCOMES)
     def end(self, step_us: int, which: int, outcome: Outcome) -> None:
         self.now_us += step_us
-        ticket, call = self.under_way.pop(which % len(self.under_way))
+        ticket, call = self.under_way.pop(-1 - which % len(self.under_way))
         transition = self.breaker.record(self.state, ticket, outcome, self.now_us)
         same(transition, self.model.end(call, outcome, self.now_us))
         self.settled = True
@@ -102,8 +103,39 @@ class BreakerMachine(RuleBasedStateMachine):
         for which, outcome in enumerate(outcomes[: len(self.under_way)]):
             self.end(step_us=step_us, which=which, outcome=outcome)
 
-    @rule(phase=st.sampled_from(["forced_open", "forced_closed", "closed"]))
-    def force(self, phase: str) -> None:
+    @rule(begins=st.lists(st.booleans(), min_size=1, max_size=4), step_us=STEPS)
+    def break_and_probe(self, begins: list[bool], step_us: int) -> None:
+        """Make it open, wait for as long as it says, and send probes whose streams may begin."""
+        for _ in range(6):
+            if self.model.phase == "closed":
+                self.enter(step_us=0)
+                self.end(step_us=7, which=0, outcome="failure")
+        for begun in begins:
+            ruling = self.breaker.ask(self.state, self.now_us)
+            self.enter(step_us=ruling.retry_after_us or 0)
+            if begun and self.under_way:
+                self.begin(step_us=step_us, which=0, looks=begun)
+
+    @rule(phase=st.sampled_from(["forced_open", "forced_closed", "closed"]), outcomes=st.lists(OUTCOMES, max_size=3))
+    def force(self, phase: str, outcomes: list[Outcome]) -> None:
+        """Change the state by hand, play some calls, and let it be again."""
+        self.change_by_hand(phase)
+        if outcomes:
+            self.burst(step_us=1, outcomes=outcomes)
+            self.change_by_hand("closed")
+
+    @rule(breaker=breakers(), same_shape=st.booleans())
+    def reload(self, breaker: Breaker, same_shape: bool) -> None:
+        self.look(0)
+        if same_shape:
+            breaker = replace(self.breaker, open_for_us=1, open_for_max_us=None, probe_timeout_us=3)
+        breaker.adopt(self.state, self.breaker)
+        if (breaker.window_us, breaker.window_calls) != (self.breaker.window_us, self.breaker.window_calls):
+            self.model.unseen = len(self.model.outcomes)
+            self.model.generation += self.model.phase == "closed"
+        self.breaker = self.model.rules = breaker
+
+    def change_by_hand(self, phase: str) -> None:
         self.look(0)
         breaker = self.breaker
         hands = {"forced_open": breaker.force_open, "forced_closed": breaker.force_closed, "closed": breaker.reset}
@@ -113,17 +145,6 @@ class BreakerMachine(RuleBasedStateMachine):
             assert transition is None
         else:
             same(transition, [] if phase == self.model.phase else [self.model.change(phase, self.model.time)])
-
-    @rule(breaker=breakers(), same_shape=st.booleans())
-    def reload(self, breaker: Breaker, same_shape: bool) -> None:
-        self.look(0)
-        if same_shape:
-            breaker = self.breaker
-        breaker.adopt(self.state, self.breaker)
-        if (breaker.window_us, breaker.window_calls) != (self.breaker.window_us, self.breaker.window_calls):
-            self.model.unseen = len(self.model.outcomes)
-            self.model.generation += self.model.phase == "closed"
-        self.breaker = self.model.rules = breaker
 
     @precondition(lambda self: self.settled)
     @invariant()
@@ -160,4 +181,4 @@ def same(transition: Transition | None, changes: list[Change]) -> None:
 
 
 TestBreaker = BreakerMachine.TestCase
-TestBreaker.settings = settings(deadline=None, max_examples=150, stateful_step_count=40)
+TestBreaker.settings = settings(deadline=None, max_examples=250, stateful_step_count=40)

@@ -21,6 +21,7 @@ TIMES: dict[str, Any] = {"open_for_us": 1, "open_for_max_us": 2, "half_open_call
 LEGAL = {
     "tick": {("half_open", "open"), ("half_open", "closed")},
     "enter": {("open", "half_open")},
+    "late": set[tuple[str, str]](),  # a call of an older generation ends
     "end": {("closed", "open"), ("half_open", "open"), ("half_open", "closed")},
     "force_open": {(phase, "forced_open") for phase in ("closed", "open", "half_open", "forced_closed")},
     "force_closed": {(phase, "forced_closed") for phase in ("closed", "open", "half_open", "forced_open")},
@@ -83,10 +84,11 @@ def steps(breaker: Breaker, node: Node, most: int) -> Iterator[tuple[str, Node, 
         others.remove(ticket)
         state = node.state.copy()
         yield "begin", Node(state, (*others, breaker.begin(state, ticket, now_us))), None
+        votes = ticket.generation == node.state.generation
         for outcome in OUTCOMES:
             state = node.state.copy()
             transition = breaker.record(state, ticket, outcome, now_us)
-            yield "end", Node(state, tuple(others)), transition
+            yield "end" if votes else "late", Node(state, tuple(others)), transition
     for name in "force_open", "force_closed", "reset":
         state = node.state.copy()
         transition = getattr(breaker, name)(state, now_us)
@@ -149,6 +151,8 @@ def test_every_step_is_legal_and_leads_to_a_sound_state(
             assert edge in LEGAL[name]
             assert state.generation == before.state.generation + 1
             edges.add((name, *edge))
+        if name == "late":
+            assert (state.window, state.row, trial) == (before.state.window, before.state.row, before.state.trial)
         assert (trial is not None) == (state.phase == "half_open")
         assert (state.opened_us is not None) == (state.phase in {"open", "half_open"})
         if trial is not None:

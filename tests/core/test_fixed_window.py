@@ -93,3 +93,12 @@ def test_what_was_used_stays_used_in_a_window_of_another_length():
         assert 1 == run.remaining
         assert not run.call(2).allowed
         assert run.call(1).allowed
+
+
+def test_a_changed_limit_still_ends_with_its_window():
+    run = Run(FixedWindow(5, S))
+    run.call(5)
+    run.adopt(FixedWindow(9, S))
+    assert (4, S) == run.view
+    run.go(S)
+    assert (9, 0) == run.view

@@ -173,6 +173,17 @@ def test_a_place_in_the_row_is_kept_once_somebody_stands_behind_it():
     assert Ruling(True, wait_us=300 * MS) == run.call()
 
 
+def test_whoever_waited_gets_nothing_back_once_others_were_charged():
+    run = Run(TokenBucket(10, S, 3, max_wait_us=S))
+    run.call(3)
+    run.call(3)
+    run.go(500 * MS)
+    run.call(1)
+    assert 1 == run.remaining
+    run.give_back(1, 3)
+    assert 1 == run.remaining
+
+
 def test_what_was_spent_before_somebody_began_to_wait_is_not_sold_twice():
     """The second starts at 100 ms because of the first. Were the first given back, a third would start with it."""
     run = Run(TokenBucket(10, S, 1, max_wait_us=S))
@@ -289,6 +300,12 @@ def test_a_change_keeps_whole_tokens_up_to_what_the_new_bucket_can_owe(old, hist
 # -- numbers that fit --------------------------------------------------------------------------------------------------
 
 
+def fits(amount: int, period_us: int, burst: int | None, max_wait_us: int) -> bool:
+    divisor = gcd(amount, period_us)
+    tokens = amount if burst is None else burst
+    return 1 <= amount < 2**53 and 2 * tokens * period_us // divisor + max_wait_us * amount // divisor < 2**53
+
+
 def test_a_bucket_that_could_not_count_exactly_is_refused_and_the_nearest_amount_named():
     with pytest.raises(ValueError) as refused:
         TokenBucket(90_000_001, DAY, 90_000_001)
@@ -303,6 +320,9 @@ def test_a_bucket_that_could_not_count_exactly_is_refused_and_the_nearest_amount
 FITS = [
     # amount       period   burst      max_wait  nearest
     (100,          MIN,     100,       0,        100),
+    (18,           100,     2**53 // 20 - 1, 0,  20),  # it must share 10 with the period
+    (13,           100,     2**53 // 20 - 1, 0,  10),
+    (15,           100,     2**53 // 20 - 1, 0,  10),  # the smaller of two
     (90_000_001,   DAY,     None,      0,        90_000_000),
     (10**9 + 7,    DAY,     None,      250 * MS, 10**9),
     (1,            2**53 - 1, 2**50,   0,        2**53 - 1),
@@ -318,29 +338,31 @@ def test_the_nearest_amount_that_fits(amount, period_us, burst, max_wait_us, nea
     assert nearest == nearest_fit(amount, period_us, burst, max_wait_us)
 
 
-def fits(amount: int, period_us: int, burst: int | None, max_wait_us: int) -> bool:
-    divisor = gcd(amount, period_us)
-    tokens = amount if burst is None else burst
-    return 1 <= amount < 2**53 and 2 * tokens * period_us // divisor + max_wait_us * amount // divisor < 2**53
+BARELY_FITS = [
+    # amount  period  burst      max_wait            one more in burst or max_wait
+    ((1,      1,      2**52 - 1, 0),                 (1, 1, 2**52, 0)),
+    ((1,      1,      1,         2**53 - 3),         (1, 1, 1, 2**53 - 2)),
+    ((3,      7,      1,         2**53 // 3 - 5),    (3, 7, 1, 2**53 // 3 - 4)),
+    ((30,     70,     1,         2**53 // 3 - 5),    (30, 70, 1, 2**53 // 3 - 4)),
+]  # fmt: skip
 
 
-@given(
-    st.integers(1, 300),
-    st.integers(1, 300),
-    st.none() | st.integers(1, 300),
-    st.integers(0, 2),
-    st.integers(1, 200),
-    st.integers(2**43, 2**53 - 1),
-)
-def test_no_amount_that_fits_is_nearer(amount, period_us, burst, max_wait_us, share, scale):
-    """Scaled so that the bound bites: the burst or the wait is huge."""
-    burst, max_wait_us = (burst, scale // share) if burst is None else (scale // share, max_wait_us * scale // 2**40)
+@pytest.mark.parametrize(("fitting", "too_large"), BARELY_FITS)
+def test_twice_the_capacity_and_all_that_may_be_owed_stay_below_2_to_the_53(fitting, too_large):
+    assert fits(*fitting)
+    TokenBucket(*fitting)
+    with pytest.raises(ValueError, match="cannot be counted exactly"):
+        TokenBucket(*too_large)
+
+
+@given(st.integers(1, 200), st.integers(1, 300), st.integers(1, 40), st.sampled_from(["burst", "amount", "wait"]))
+def test_no_amount_that_fits_is_nearer(amount, period_us, share, bound):
+    """The numbers are so large that only amounts which share about so much with the period fit."""
+    burst = {"burst": 2**52 * share // period_us, "amount": None, "wait": 1}[bound]
+    max_wait_us = 0 if bound == "burst" else 2**53 * share // amount
     nearest = nearest_fit(amount, period_us, burst, max_wait_us)
     near = [other for other in range(1, 1_000) if fits(other, period_us, burst, max_wait_us)]
-    if nearest is None or nearest >= 1_000:
-        assert not near
-    else:
-        assert min(near, key=lambda other: (abs(other - amount), other)) == nearest
+    assert min(near, key=lambda other: (abs(other - amount), other), default=None) == nearest
 
 
 @given(st.integers(1, LARGEST), st.integers(1, LARGEST), st.none() | st.integers(1, LARGEST), st.integers(0, LARGEST))

@@ -5,8 +5,8 @@ Law: they hold inside the `with` block and the tasks started in it, and nowhere 
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,33 +14,47 @@ if TYPE_CHECKING:
 
     from guardrail.admission.call import Get
 
-_around: ContextVar[Mapping[str, object]] = ContextVar("guardrail_attributes", default={})  # noqa: B039  never changed
+
+class Layer(NamedTuple):
+    """Hold what one block adds to those around it."""
+
+    everything: Mapping[str, object]
+    block: attributes | None = None
+    outer: Layer | None = None
+
+
+_around: ContextVar[Layer] = ContextVar("guardrail_attributes", default=Layer({}))  # noqa: B039  never changed
 
 
 class attributes:  # noqa: N801  used as a verb: `with attributes(tenant="acme"):`
     """Add attributes to every guarded call in a `with` block.
 
-    Names with a dot go in a mapping: `attributes({"header.x-tenant": "acme"}, user="u1")`.
+    Names with a dot go in a mapping: `attributes({"header.x-tenant": "acme"}, user="u1")`. May be entered many times.
     """
 
-    __slots__ = ("_added", "_tokens")
+    __slots__ = ("_added",)
 
     def __init__(self, added: Mapping[str, object] | None = None, /, **named: object) -> None:
         self._added = {**(added or {}), **named}
-        self._tokens: list[Token[Mapping[str, object]]] = []
 
     def __enter__(self) -> None:
-        self._tokens.append(_around.set({**_around.get(), **self._added}))
+        outer = _around.get()
+        _around.set(Layer({**outer.everything, **self._added}, self, outer))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _around.reset(self._tokens.pop())
+        layer = _around.get()
+        while layer.outer is not None:  # not to be found: it ends in another context, as a generator's block can
+            if layer.block is self:
+                _around.set(layer.outer)
+                return
+            layer = layer.outer
 
 
 def getter(resource: str, given: Mapping[str, object] | None) -> Get:
     """Return a look-up: the resource itself, what is given with the call, then what is around it."""
-    around = _around.get()
+    around = _around.get().everything
 
     def get(name: str) -> object:
         if name == "resource":
@@ -53,4 +67,4 @@ def getter(resource: str, given: Mapping[str, object] | None) -> Get:
 
 def around(name: str) -> object:
     """Return an attribute of the call around us, or None."""
-    return _around.get().get(name)
+    return _around.get().everything.get(name)

@@ -44,7 +44,7 @@ class Attempt:
                 self._add(gate)
         self.granted = False
         self.ended = False
-        self.until_us: int | None = None
+        self.until_us = 0
 
     def decision(self) -> Decision:
         """Build what all rules together said."""
@@ -61,7 +61,8 @@ class Attempt:
 
     def left_us(self, now_us: int) -> int | None:
         """Return how much longer the call itself is willing to wait; None: as long as the rules."""
-        return None if self.until_us is None else max(0, self.until_us - now_us)
+        most_us = self.call.max_wait_us  # all there is, also where the clock has stepped back meanwhile
+        return None if most_us is None else max(0, min(self.until_us - now_us, most_us))
 
     def ask_breakers(self, now_us: int) -> bool:
         """Ask every breaker, taking nothing."""
@@ -138,6 +139,13 @@ class Attempt:
             for limit in (*self.limits, *self._watching(AskedLimit)):
                 if limit.gate.on_failure_only:
                     limit.give_back(now_us)
+
+    def withdraw(self) -> None:
+        """Undo a grant that nobody hears of: a listener ended the program in the turn in which it was made."""
+        if self.granted and not self.ended:
+            self.leave("ignored", ["ignored" for _ in self.tickets()])
+            for limit in (*self.limits, *self._watching(AskedLimit)):
+                limit.give_back(self.ledger.now_us)
 
     def tickets(self) -> list[AskedBreaker]:
         """Return the breakers that are told how the call went."""

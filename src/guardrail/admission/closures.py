@@ -1,4 +1,4 @@
-"""The closures of the compiled path: the arithmetic of `core`, written out.
+"""The closures of a stack: one that admits a call, one that ends it. The arithmetic of `core`, written out.
 
 Law: between `acquire` and `release` nothing but integers is made, so no finalizer can run there. A closure that cannot
 decide answers `SLOW` before it has touched anything. `tests/admission/test_compiled.py` holds them against the flow.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
-from guardrail.admission.limit_states import DEBT_BITS, DEBT_MASK, KeyedStates, OneState
+from guardrail.admission.limit_states import Cell, KeyedStates, OneState
 from guardrail.clock import SystemClock
 from guardrail.core.breaker_state import NOT_CALM_US
 from guardrail.core.token_bucket import TokenBucket
@@ -56,86 +56,23 @@ def numbers_of(gate: LimitGate) -> tuple[int, int, int]:
     return limit.r, limit.capacity_debt, (gate.cost if isinstance(gate.cost, int) else COST_OF_A_CALL) * limit.p
 
 
-def one_limit(gate: LimitGate, ledger: Ledger) -> Admit:
-    """Return the closure for one limit without a key."""
+def ratio_of(breaker: Breaker) -> tuple[int, int]:
+    """Return the failure rate as a ratio; where there is none, one that is never reached."""
+    return (1, 0) if breaker.failure_rate is None else breaker.failure_rate.as_integer_ratio()
+
+
+def cells_of(gate: LimitGate) -> tuple[Cell | None, Callable[[str], Any]]:
+    """Return the one cell of a rule without a key, and what finds a cell by its key."""
     states = gate.states
-    assert isinstance(states, OneState)
-    cell = states.cell
-    rate, full, spend = numbers_of(gate)
-    acquire, release, deferred, drain = ledger.lock.acquire, ledger.lock.release, ledger.deferred, ledger.drain
-    ticks, anchor = ticks_of(ledger)
-
-    def admit(_args: Args, _kwargs: Kwargs) -> Slow | None:
-        acquire()
-        try:
-            now_us = (ticks() + anchor) // 1000
-            debt, last_us = cell
-            if now_us < last_us:
-                return SLOW
-            debt -= (now_us - last_us) * rate
-            debt = debt + spend if debt > 0 else spend
-            if debt > full:
-                return SLOW
-            cell[0] = debt
-            cell[1] = now_us
-        finally:
-            release()
-        if deferred:
-            drain()
-        return None
-
-    return admit
-
-
-def one_keyed_limit(gate: LimitGate, ledger: Ledger, reader: KeyReader) -> Admit:
-    """Return the closure for one limit with a key. Keys that are new go the slow way, which makes room for them."""
-    states = gate.states
+    if isinstance(states, OneState):
+        assert isinstance(states.kept, Cell)
+        return states.kept, _no_cell
     assert isinstance(states, KeyedStates)
-    main = cast("dict[str, int]", states.main)  # a token bucket's states are packed
-    find = main.get
-    position, read = reader
-    rate, full, spend = numbers_of(gate)
-    acquire, release, deferred, drain = ledger.lock.acquire, ledger.lock.release, ledger.deferred, ledger.drain
-    ticks, anchor = ticks_of(ledger)
-
-    def admit(args: Args, kwargs: Kwargs) -> Slow | None:
-        try:
-            key = args[position] if position is not None else None
-        except IndexError:
-            key = None
-        if type(key) is not str:
-            key = str(key) if type(key) is int else read(args, kwargs)
-        acquire()
-        try:
-            packed = find(key)
-            if packed is None:
-                return SLOW
-            now_us = (ticks() + anchor) // 1000
-            elapsed_us = now_us - (packed >> DEBT_BITS)
-            if elapsed_us < 0:
-                return SLOW
-            debt = (packed & DEBT_MASK) - elapsed_us * rate
-            debt = debt + spend if debt > 0 else spend
-            if debt > full:
-                return SLOW
-            main[key] = now_us << DEBT_BITS | debt
-        finally:
-            release()
-        if deferred:
-            drain()
-        return None
-
-    return admit
+    return None, states.main.get
 
 
-def one_breaker(health: BreakerState) -> Admit:
-    """Return the closure for one breaker that knows no slow calls: while it is closed, entering it is one read."""
-
-    def admit(_args: Args, _kwargs: Kwargs) -> Stamp | Slow:
-        generation = health.generation  # read first: if the breaker moves now, the stamp is of the past and has no vote
-        return (generation, 0) if health.calm_until_us != NOT_CALM_US else SLOW
-
-    return admit
+def _no_cell(_key: str) -> None:
+    """Find nothing: the rule has no key."""
 
 
 def stack_admit(
@@ -149,17 +86,17 @@ def stack_admit(
 ) -> Admit:
     """Return the closure that asks a breaker, a bulkhead and a limit, as far as they are there."""
     most = 0 if bulkhead is None else bulkhead.states.bulkhead.max_concurrent
-    states = None if limit is None else limit.states
-    cell = states.cell if isinstance(states, OneState) else None
-    main = cast("dict[str, int]", states.main) if isinstance(states, KeyedStates) else None
+    one_cell, find = (None, _no_cell) if limit is None else cells_of(limit)
+    keyed = limit is not None and one_cell is None
     rate, full, spend = (0, 0, 0) if limit is None else numbers_of(limit)
-    timed = limit is not None or slow_call_us is not None
+    limited = limit is not None
+    timed = limited or slow_call_us is not None
     read = reader.read
     acquire, release, deferred, drain = ledger.lock.acquire, ledger.lock.release, ledger.deferred, ledger.drain
     ticks, anchor = ticks_of(ledger)
 
     def admit(args: Args, kwargs: Kwargs) -> Stamp | Slow:
-        key = "" if main is None else read(args, kwargs)
+        key = read(args, kwargs) if keyed else ""
         now_us = 0
         acquire()
         try:
@@ -169,28 +106,17 @@ def stack_admit(
                 return SLOW
             if timed:
                 now_us = (ticks() + anchor) // 1000
-                if cell is not None:
-                    debt, last_us = cell
-                    if now_us < last_us:
+                if limited:
+                    cell = find(key) if keyed else one_cell
+                    if cell is None:  # a new key: the flow makes room for it
                         return SLOW
-                    debt -= (now_us - last_us) * rate
+                    elapsed_us = now_us - cell.last_us
+                    debt = cell.debt - elapsed_us * rate
                     debt = debt + spend if debt > 0 else spend
-                    if debt > full:
+                    if elapsed_us < 0 or debt > full:
                         return SLOW
-                    cell[0] = debt
-                    cell[1] = now_us
-                elif main is not None:
-                    packed = main.get(key)
-                    if packed is None:
-                        return SLOW
-                    elapsed_us = now_us - (packed >> DEBT_BITS)
-                    if elapsed_us < 0:
-                        return SLOW
-                    debt = (packed & DEBT_MASK) - elapsed_us * rate
-                    debt = debt + spend if debt > 0 else spend
-                    if debt > full:
-                        return SLOW
-                    main[key] = now_us << DEBT_BITS | debt
+                    cell.debt = debt
+                    cell.last_us = now_us
             if places is not None:
                 places.in_use += 1
             generation = 0 if health is None else health.generation
@@ -212,8 +138,7 @@ def stack_leave(
 ) -> Leave:
     """Return the closure that ends a call which went well, where nobody waits and the breaker stays closed."""
     slow_call_us = None if breaker is None else breaker.slow_call_us
-    failure_rate = None if breaker is None else breaker.failure_rate
-    top, bottom = (1, 0) if failure_rate is None else failure_rate.as_integer_ratio()  # no rate: failures do not matter
+    top, bottom = (1, 0) if breaker is None else ratio_of(breaker)
     acquire, release, deferred, drain = ledger.lock.acquire, ledger.lock.release, ledger.deferred, ledger.drain
     ticks, anchor = ticks_of(ledger)
 

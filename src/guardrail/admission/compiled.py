@@ -1,9 +1,8 @@
 """The compiled path: one closure for each shape of plan that is wholly local and need not wait.
 
-Law: a closure decides as the flow would, or answers `SLOW` and has touched nothing; the flow then decides. The four
-shapes: one limit, one limit with a key, one breaker, and any stack of at most one of each.
-
-The closures are in `closures.py`; here is when which of them may stand in for the flow.
+Law: a closure decides as the flow would, or leaves the call to the flow and has touched nothing. A plan of one rule has
+a closure of its own (`single.py`), any stack of at most one of each kind another (`closures.py`). Here is when they may
+stand in for the flow.
 """
 
 from __future__ import annotations
@@ -21,14 +20,17 @@ from guardrail.admission.closures import (
     Leave,
     SlowLeave,
     Stamp,
-    one_breaker,
-    one_keyed_limit,
-    one_limit,
+    cells_of,
+    numbers_of,
+    ratio_of,
     stack_admit,
     stack_leave,
 )
 from guardrail.admission.limit_gate import LimitGate
+from guardrail.admission.single import Numbers, Shape, limited, limited_by_key, placed, watched
 from guardrail.admission.stock import BY_RESOURCE
+from guardrail.clock import SystemClock
+from guardrail.core.breaker import Breaker
 from guardrail.core.breaker_state import BreakerState, Ticket
 from guardrail.core.token_bucket import TokenBucket
 
@@ -50,17 +52,22 @@ class Compiled(NamedTuple):
         admit: Decides over the arguments of a call. None: granted, and nothing to hand back.
         leave: Ends a call that went well.
         fail: Ends a call with an error.
+        shape: The closure of `single.py` that a plan of one rule is worth, and the numbers it works with.
     """
 
     admit: Admit
     leave: Leave
     fail: SlowLeave
+    shape: Shape | None = None
+    numbers: Numbers = ()
 
 
 def compile_gates(
     gates: Sequence[Gate], ledger: Ledger, resource: str, reader_of: Callable[[KeyParts], KeyReader]
 ) -> Compiled | None:
     """Return the closures for these gates, or None where only the flow can decide. Takes a turn of the ledger."""
+    if not gates:
+        return Compiled(_everybody, _nothing_to_leave, _nothing_to_leave)
     with ledger as now_us:  # one turn: what is captured here belongs to the numbers that were looked at
         if not all(_fits(gate) for gate in gates):
             return None
@@ -69,26 +76,49 @@ def compile_gates(
         bulkheads = [gate for gate in gates if isinstance(gate, BulkheadGate)]
         if max(len(limits), len(breakers), len(bulkheads)) > 1:
             return None
-        if not gates:
-            return Compiled(_everybody, _nothing_to_leave, _nothing_to_leave)
         limit = limits[0] if limits else None
-        reader = reader_of(limit.key) if limit is not None and limit.key else NO_KEY
-        if limit is not None and len(gates) == 1:
-            admit = one_keyed_limit(limit, ledger, reader) if limit.key else one_limit(limit, ledger)
-            return Compiled(admit, _nothing_to_leave, _nothing_to_leave)
         gate = breakers[0] if breakers else None
-        breaker = None if gate is None else gate.states.breaker
         bulkhead = bulkheads[0] if bulkheads else None
+        breaker = None if gate is None else gate.states.breaker
         health_key = bounded(resource) if gate is not None and gate.key else ""
         health = None if gate is None else gate.states.pin(health_key, now_us)
         places = None if bulkhead is None else bulkhead.states.pin("", now_us)
+        reader = reader_of(limit.key) if limit is not None and limit.key else NO_KEY
         slow_leave = _slow_leave(gate, health, health_key, bulkhead, places, ledger)
         slow_call_us = None if breaker is None else breaker.slow_call_us
-        if health is not None and slow_call_us is None and len(gates) == 1:
-            admit = one_breaker(health)
-        else:
-            admit = stack_admit(limit, health, slow_call_us, bulkhead, places, ledger, reader)
-        return Compiled(admit, stack_leave(breaker, health, places, ledger, slow_leave), slow_leave)
+        admit = stack_admit(limit, health, slow_call_us, bulkhead, places, ledger, reader)
+        leave = stack_leave(breaker, health, places, ledger, slow_leave)
+        shape, numbers = None, ()
+        if len(gates) == 1:
+            shape, numbers = _single(limit, breaker, health, bulkhead, places, slow_leave, ledger, reader)
+        return Compiled(admit, leave, slow_leave, shape, numbers)
+
+
+def _single(
+    limit: LimitGate | None,
+    breaker: Breaker | None,
+    health: BreakerState | None,
+    bulkhead: BulkheadGate | None,
+    places: BulkheadState[Waiter] | None,
+    slow_leave: SlowLeave,
+    ledger: Ledger,
+    reader: KeyReader,
+) -> tuple[Shape | None, Numbers]:
+    """Return the shape and the numbers of a plan of one rule, where one of them fits."""
+    lock = (ledger.lock.acquire, ledger.lock.release, ledger.deferred, ledger.drain)
+    if bulkhead is not None:
+        return placed, (places, bulkhead.states.bulkhead.max_concurrent, slow_leave, *lock)
+    if type(ledger.clock) is not SystemClock:
+        return None, ()  # its time may step back, which these closures do not look for
+    anchor = ledger.clock.anchor_ns
+    if limit is not None:
+        cell, find = cells_of(limit)
+        if cell is None:
+            return limited_by_key, (find, *reader, *numbers_of(limit), *lock, anchor)
+        return limited, (cell, *numbers_of(limit), *lock, anchor)
+    if breaker is not None and breaker.slow_call_us is None:
+        return watched, (health, *ratio_of(breaker), slow_leave, *lock, anchor)
+    return None, ()
 
 
 def _fits(gate: Gate) -> bool:

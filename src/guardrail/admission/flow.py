@@ -82,8 +82,10 @@ def drive(attempt: Attempt) -> None:
                         event.wait(min(seconds, TIMEOUT_MAX))
                 case Sleep(seconds):
                     attempt.ledger.clock.sleep(seconds)
-    finally:
+    except BaseException:
         steps.close()
+        attempt.ledger.soon(attempt.withdraw)
+        raise
 
 
 async def adrive(attempt: Attempt) -> None:
@@ -96,8 +98,10 @@ async def adrive(attempt: Attempt) -> None:
                     await _until_woken(waiter, seconds)
                 case Sleep(seconds):
                     await attempt.ledger.clock.asleep(seconds)
-    finally:
+    except BaseException:
         steps.close()
+        attempt.ledger.soon(attempt.withdraw)
+        raise
 
 
 async def _until_woken(waiter: Waiter, seconds: float) -> None:

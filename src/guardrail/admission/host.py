@@ -5,6 +5,8 @@ Law: while `epoch` is the same object, rules and guard are the same, so a plan m
 
 from __future__ import annotations
 
+import os
+from threading import RLock
 from typing import TYPE_CHECKING, Protocol
 
 from guardrail.admission.inline import InlineRules
@@ -24,6 +26,7 @@ class Desk(Protocol):
 
     def gates_for(self, resource: str, names: Sequence[str] | None) -> tuple[object, tuple[Gate, ...]]:
         """Return the gates of a resource and the epoch they belong to."""
+        ...
 
     def check_rule(self, rule: Rule) -> None:
         """Raise RuleError where a rule file contradicts a rule in code."""
@@ -33,15 +36,20 @@ class Desk(Protocol):
 
 
 class Host:
-    """Hold the guard of the moment, and the rules in code, which outlive it."""
+    """Hold the guard of the moment, and the rules in code, which outlive it.
 
-    __slots__ = ("_make", "desk", "epoch", "inline")
+    Args:
+        make: Makes the default guard, which takes its seat here.
+    """
+
+    __slots__ = ("_make", "_making", "desk", "epoch", "inline")
 
     def __init__(self, make: Callable[[], Desk] | None = None) -> None:
         self.inline = InlineRules()
         self.desk: Desk | None = None
         self.epoch: object = None
         self._make = make
+        self._making: dict[int, RLock] = {}  # by process: what another thread held at a fork stays locked in the child
 
     def register(self, rule: Rule) -> None:
         """Put a rule in code in force; one that a file contradicts leaves everything as it was."""
@@ -55,5 +63,8 @@ class Host:
         """Return the guard, making the default one at the first call that needs it."""
         if self.desk is None:
             assert self._make is not None
-            self.desk = self._make()
+            with self._making.setdefault(os.getpid(), RLock()):
+                if self.desk is None:
+                    self._make()
+        assert self.desk is not None
         return self.desk

@@ -12,6 +12,7 @@ from guardrail.errors import Problem, RuleError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from guardrail.admission.inline import InlineRules
     from guardrail.rules.model import Rule
     from guardrail.rules.ruleset import RuleSet
 
@@ -23,26 +24,42 @@ class Effective(NamedTuple):
     state_name: str
 
 
-def in_force(resource: str, rules: RuleSet, inline: Iterable[Rule]) -> list[Effective]:
+def in_force(resource: str, rules: RuleSet, inline: Iterable[Rule], code: InlineRules | None = None) -> list[Effective]:
     """Return every rule that applies to *resource*, in the order in which they are asked.
 
     Args:
         inline: The rules in code for this resource, outermost decorator first.
+        code: All rules in code: one that a file takes over is the same rule wherever the file applies it.
 
     Raises:
         RuleError: A file contradicts the code it takes over.
     """
-    found: list[Effective] = []
-    used: set[str] = set()
-    for rule in inline:
-        over = _taken_over_by(rule, rules)
-        if over is None:
-            found.append(Effective(rule, rule.name))
-        else:
-            used.add(over.name)
-            found.append(Effective(_merged(rule, over), rule.name))
-    found.extend(Effective(rule, rule.name) for rule in rules.match(resource) if rule.name not in used)
+    found = [taken_over(rule, rules) for rule in inline]
+    used = {one.rule.name for one in found}
+    for rule in rules.match(resource):
+        if rule.name not in used:
+            below = None if code is None else _below(rule, rules, code)
+            found.append(Effective(rule, rule.name) if below is None else taken_over(below, rules))
     return found
+
+
+def taken_over(inline: Rule, rules: RuleSet) -> Effective:
+    """Return a rule in code as it is in force.
+
+    Raises:
+        RuleError: A file contradicts it.
+    """
+    over = _taken_over_by(inline, rules)
+    return Effective(inline if over is None else _merged(inline, over), inline.name)
+
+
+def _below(over: Rule, rules: RuleSet, code: InlineRules) -> Rule | None:
+    """Return the rule in code that *over*, from a file, takes over."""
+    resource = over.resource[0]
+    for inline in (code.named(over.name), code.get(resource, f"{resource}/{over.kind}")):
+        if inline is not None and _taken_over_by(inline, rules) is over:
+            return inline
+    return None
 
 
 def _taken_over_by(inline: Rule, rules: RuleSet) -> Rule | None:

@@ -18,6 +18,7 @@ class InlineRules:
 
     def __init__(self) -> None:
         self._by_resource: dict[str, dict[str, Rule]] = {}
+        self._by_name: dict[str, Rule] = {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(list(self._by_resource))
@@ -31,6 +32,11 @@ class InlineRules:
         """Return one rule."""
         return self._by_resource.get(resource, {}).get(name)
 
+    def named(self, name: str) -> Rule | None:
+        """Return the rule of this name, whatever its resource."""
+        return self._by_name.get(name)
+
     def put(self, resource: str, rule: Rule) -> None:
         """Add a rule, or replace the one of its name."""
         self._by_resource.setdefault(resource, {})[rule.name] = rule
+        self._by_name[rule.name] = rule

@@ -6,38 +6,47 @@ old ones in turn (the clock algorithm of page replacement), so there is no sweep
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
-OVERFLOW = "\0overflow"  # the state that further keys share; no key is ever encoded to this
+OVERFLOW = f"\0overflow {os.urandom(16).hex()}"  # the state that further keys share; nobody can send a key that is this
 LOOKS = 2  # old keys looked at for each new one: more than one, so that what is idle shrinks
 LOOKS_WHEN_FULL = 16
 
 
 class Keyring:
-    """Hand out room for new keys. Callers hold the ledger's lock."""
+    """Hand out room for new keys. Callers hold the ledger's lock, or are the only ones."""
 
     __slots__ = ("_hand", "_keys", "bound", "overflowed")
 
     def __init__(self, bound: int) -> None:
         self.bound = bound
         self.overflowed = False
-        self._keys: list[str] = []
+        self._keys: list[str] | None = None  # listed once there are many: until then nobody has to make room
         self._hand = 0
 
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def room_for(self, key: str, is_idle: Callable[[str], bool], forget: Callable[[str], None]) -> bool:
+    def room_for(
+        self,
+        key: str,
+        held: Collection[str],
+        is_idle: Callable[[str], bool],
+        forget: Callable[[str], None],
+    ) -> bool:
         """Make room for a new *key*; False: all that were looked at are in use and the bound is reached.
 
         Args:
+            held: The keys that have a state.
             is_idle: Tells whether an old key's state carries no information (or is gone already).
             forget: Drops an old key's state.
         """
         keys = self._keys
+        if keys is None:
+            if len(held) < self.bound // 2:
+                return True
+            keys = self._keys = list(held)
         full = len(keys) >= self.bound
         for _ in range(min(LOOKS_WHEN_FULL if full else LOOKS, len(keys))):
             self._hand = (self._hand + 1) % len(keys)
@@ -53,6 +62,6 @@ class Keyring:
 
     def clear(self) -> None:
         """Forget all keys."""
-        self._keys.clear()
+        self._keys = None
         self._hand = 0
         self.overflowed = False

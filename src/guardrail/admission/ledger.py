@@ -58,9 +58,11 @@ class Ledger:
         return self._begin()
 
     def __exit__(self, *_: object) -> None:
-        self._end()
-        if self.deferred:
-            self.drain()
+        try:
+            self._end()
+        finally:
+            if self.deferred:
+                self.drain()
 
     def soon(self, step: Callable[[], None]) -> None:
         """Run *step* in a turn: now, or where the lock is held, right after whoever holds it. Never waits."""

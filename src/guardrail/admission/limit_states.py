@@ -6,19 +6,31 @@ rescales each state when it is first touched, and nothing is swept. Callers hold
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Protocol, TypeAlias
 
 from guardrail.admission.keyring import OVERFLOW, Keyring
 from guardrail.core.limit import Limit, State
 from guardrail.core.token_bucket import TokenBucket
 
-DEBT_BITS = 53  # a debt stays below 2^53, as on Redis
-DEBT_MASK = (1 << DEBT_BITS) - 1
-RETIRED = 1 << 200  # the time in a cell nobody may use any more: every clock is behind it
+RETIRED_US = 1 << 200  # the time in a cell nobody may use any more: every clock is behind it
 OLDER_SHELVES = 4  # earlier numbers kept apart; beyond that their states are tagged one by one
 
 AnyLimit: TypeAlias = Limit[Any]
-Packed: TypeAlias = "int | State"
+
+
+class Cell:
+    """Hold the state of one token bucket where the compiled path can write to it."""
+
+    __slots__ = ("debt", "last_us")
+
+    def __init__(self, debt: int, last_us: int) -> None:
+        self.debt = debt
+        self.last_us = last_us
+
+
+Kept: TypeAlias = Cell | State
 
 
 class LimitStates(Protocol):
@@ -48,49 +60,54 @@ class LimitStates(Protocol):
 
 
 class OneState:
-    """Keep the one state of a rule without a key, in a list that the compiled path writes to."""
+    """Keep the one state of a rule without a key."""
 
-    __slots__ = ("cell", "limit", "overflowed_now")
+    __slots__ = ("kept", "limit", "overflowed_now")
     bound = 1
 
     def __init__(self, limit: AnyLimit, now_us: int) -> None:
         self.limit = limit
         self.overflowed_now = False
-        self.cell = list(limit.fresh(now_us))
+        self.kept = keep(limit, limit.fresh(now_us))
 
     def find(self, key: str, limit: AnyLimit, now_us: int) -> tuple[str, State]:
-        state = tuple(self.cell)
+        state = state_of(self.kept)
         return key, state if limit == self.limit else limit.adopt(state, self.limit)
 
     def put(self, home: str, limit: AnyLimit, state: State) -> None:
-        # another limit is that of a call from before a reload: it counts, in the numbers of now
-        self.cell[:] = state if limit == self.limit else self.limit.adopt(state, limit)
+        if limit != self.limit:  # a call from before a reload: it counts, in the numbers of now
+            state = self.limit.adopt(state, limit)
+        if isinstance(self.kept, Cell):
+            self.kept.debt, self.kept.last_us = state
+        else:
+            self.kept = state
 
     def written(self, home: str) -> tuple[AnyLimit, State] | None:
-        return self.limit, tuple(self.cell)
+        return self.limit, state_of(self.kept)
 
     def switch(self, limit: AnyLimit) -> None:
         if limit == self.limit:
             return
-        retired, self.cell = self.cell, list(limit.adopt(tuple(self.cell), self.limit))
+        retired, self.kept = self.kept, keep(limit, limit.adopt(state_of(self.kept), self.limit))
         self.limit = limit
-        retired[:] = (RETIRED, RETIRED)  # a closure of the earlier rules that still holds it takes the slow path
+        if isinstance(retired, Cell):
+            retired.last_us = RETIRED_US  # a closure of the earlier rules that still holds it takes the slow path
 
     def forget(self, keys: list[str] | None) -> None:
-        self.cell[:] = self.limit.fresh(0)
+        self.put("", self.limit, self.limit.fresh(0))
 
 
 class KeyedStates:
-    """Keep one state for each key, at most `bound` of them, as compactly as Python can."""
+    """Keep one state for each key, at most `bound` of them, in about 200 bytes each with its key."""
 
     __slots__ = ("_odd", "_older", "_ring", "limit", "main", "overflowed_now")
 
     def __init__(self, limit: AnyLimit, bound: int) -> None:
         self.limit = limit
-        self.main: dict[str, Packed] = {}  # written under `limit`
+        self.main: dict[str, Kept] = {}  # written under `limit`
         self.overflowed_now = False
         self._odd: dict[str, tuple[AnyLimit, State]] = {}  # written under another limit each: overrides
-        self._older: list[tuple[AnyLimit, dict[str, Packed]]] = []  # written under earlier numbers, newest first
+        self._older: list[tuple[AnyLimit, dict[str, Kept]]] = []  # written under earlier numbers, newest first
         self._ring = Keyring(bound)
 
     @property
@@ -98,13 +115,19 @@ class KeyedStates:
         """Return how many keys have a state of their own at most."""
         return self._ring.bound
 
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self.written(key) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(self.main, self._odd, *(shelf for _, shelf in self._older))
+
     def __len__(self) -> int:
         return len(self.main) + len(self._odd) + sum(len(shelf) for _, shelf in self._older)
 
     def find(self, key: str, limit: AnyLimit, now_us: int) -> tuple[str, State]:
         found = self.written(key)
         if found is None:
-            if self._ring.room_for(key, lambda old: self._is_idle(old, now_us), self._drop):
+            if self._ring.room_for(key, self, lambda old: self._is_idle(old, now_us), self._drop):
                 return key, limit.fresh(now_us)
             if not self._ring.overflowed:
                 self._ring.overflowed = self.overflowed_now = True
@@ -117,7 +140,7 @@ class KeyedStates:
 
     def put(self, home: str, limit: AnyLimit, state: State) -> None:
         if limit is self.limit or limit == self.limit:
-            self.main[home] = pack(limit, state)
+            self.main[home] = keep(limit, state)
             if self._odd or self._older:
                 self._odd.pop(home, None)
                 self._drop_older(home)
@@ -126,16 +149,16 @@ class KeyedStates:
             self._odd[home] = (limit, state)
 
     def written(self, home: str) -> tuple[AnyLimit, State] | None:
-        packed = self.main.get(home)
-        if packed is not None:
-            return self.limit, unpack(packed)
+        kept = self.main.get(home)
+        if kept is not None:
+            return self.limit, state_of(kept)
         tagged = self._odd.get(home)
         if tagged is not None:
             return tagged
         for limit, shelf in self._older:
-            packed = shelf.get(home)
-            if packed is not None:
-                return limit, unpack(packed)
+            kept = shelf.get(home)
+            if kept is not None:
+                return limit, state_of(kept)
         return None
 
     def switch(self, limit: AnyLimit) -> None:
@@ -148,7 +171,7 @@ class KeyedStates:
         self._older = [(old, shelf) for old, shelf in self._older if shelf]
         while len(self._older) > OLDER_SHELVES:
             old, shelf = self._older.pop()
-            self._odd.update((key, (old, unpack(packed))) for key, packed in shelf.items())
+            self._odd.update((key, (old, state_of(kept))) for key, kept in shelf.items())
 
     def forget(self, keys: list[str] | None) -> None:
         if keys is not None:
@@ -174,16 +197,14 @@ class KeyedStates:
             shelf.pop(key, None)
 
 
-def pack(limit: AnyLimit, state: State) -> Packed:
-    """Write a token bucket's state as one integer: 48 bytes instead of 128, and nothing for the collector to visit."""
+def keep(limit: AnyLimit, state: State) -> Kept:
+    """Return what a state is kept in."""
     if isinstance(limit, TokenBucket):
         debt, last_us = state
-        return last_us << DEBT_BITS | min(debt, DEBT_MASK)
+        return Cell(debt, last_us)
     return state
 
 
-def unpack(packed: Packed) -> State:
-    """Return the state that `pack` wrote."""
-    if isinstance(packed, int):
-        return packed & DEBT_MASK, packed >> DEBT_BITS
-    return packed
+def state_of(kept: Kept) -> State:
+    """Return the state that is kept."""
+    return (kept.debt, kept.last_us) if isinstance(kept, Cell) else kept

@@ -45,7 +45,7 @@ class ObjectStates(Generic[S]):
         """Return where *key* is kept and its state, which exists from the first look."""
         state = self.states.get(key)
         if state is None:
-            if not self._ring.room_for(key, lambda old: self._may_go(old, now_us), self._drop):
+            if not self._ring.room_for(key, self.states, lambda old: self._may_go(old, now_us), self._drop):
                 if not self._ring.overflowed:
                     self._ring.overflowed = self.overflowed_now = True
                 key = OVERFLOW

@@ -53,7 +53,7 @@ class RateLookup:
 
             getLogger("guardrail.overrides").warning("a rate lookup failed; the last known rate stays", exc_info=True)
             terms = known[1] if known else None
-        if known is not None or self._ring.room_for(key, lambda _: True, self._drop):
+        if known is not None or self._ring.room_for(key, self._remembered, lambda _: True, self._drop):
             self._remembered[key] = (now_us, terms)
         return terms
 

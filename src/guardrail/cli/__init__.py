@@ -18,7 +18,7 @@ import sys
 
 def main() -> None:
     """Run the command line of this process and exit."""
-    from guardrail.cli.exits import INTERRUPTED, USAGE, flush, stop
+    from guardrail.cli.exits import INTERRUPTED, USAGE, flush, give_up, stop
 
     for stream in sys.stdout, sys.stderr:
         if reconfigure := getattr(stream, "reconfigure", None):
@@ -32,6 +32,10 @@ def main() -> None:
         if library == "guardrail":
             raise
         stop(f'guardrail needs {library} for its commands: pip install "guardrail-py[cli]"', USAGE)
+    except OSError as wrong:
+        if wrong.filename is not None:
+            raise
+        give_up(wrong)  # the help, which typer writes
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
     finally:

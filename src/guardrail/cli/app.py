@@ -136,7 +136,7 @@ def schema() -> None:
 
 @app.command(epilog=_example("guardrail demo", "guardrail demo --plain"))
 def demo(
-    seconds: Annotated[float, typer.Option(min=5, max=600, help="How long it runs.")] = 30.0,
+    seconds: Annotated[float, typer.Option(min=8, max=31, help="About how long it runs.")] = 20.0,
     plain: Annotated[bool, typer.Option("--plain", help="Print lines, even on a terminal.")] = False,
 ) -> None:
     """Guard a real HTTP service, and watch what rules do.

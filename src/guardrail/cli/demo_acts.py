@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 from guardrail.cli import demo_checks as checks
@@ -110,7 +111,7 @@ async def _failure(stage: Stage) -> list[Check]:
     stage.say("the supplier keeps callers waiting for 100 ms and then fails")
 
     def calls_while_open() -> tuple[Move, Move] | None:
-        pairs = zip(moves, moves[1:], strict=False)
+        pairs = pairwise(moves)
         return next(
             (pair for pair in pairs if pair[0].to_state == "open" and pair[0].stood_in < pair[1].stood_in), None
         )

@@ -58,6 +58,7 @@ class LiveScreen:
 
     def found(self, check: Check) -> None:
         self._lines += [_mark(check).append(f" {check.claim}", "default"), _line(f"    {check.measured}", "dim")]
+        self.refresh()
 
     def refresh(self) -> None:
         if self._stage is not None:

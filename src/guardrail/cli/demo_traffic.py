@@ -63,8 +63,8 @@ class Customer(NamedTuple):
 
 
 CUSTOMERS = (
-    Customer("mallory", "hammers /search", ("/search",), 0.05, hands=4),
-    Customer("crawler", "walks through every page", ("/price", "/price", "/search"), 0.05, hands=3),
+    Customer("mallory", "hammers /search", ("/search",), 0.08, hands=5),
+    Customer("crawler", "walks through every page", ("/price", "/price", "/search"), 0.12, hands=6),
     Customer("ada", "shops", ("/price", "/search"), 0.3),
     Customer("bob", "shops at his leisure", ("/search", "/price"), 0.45),
 )

@@ -17,7 +17,7 @@ def say(text: str) -> None:
     try:
         print(text, flush=True)
     except OSError as wrong:
-        _give_up(wrong)
+        give_up(wrong)
 
 
 def stop(sentence: str, code: int) -> NoReturn:
@@ -32,10 +32,11 @@ def flush() -> None:
         if sys.stdout is not None:  # a process can be started without one
             sys.stdout.flush()
     except OSError as wrong:
-        _give_up(wrong)
+        give_up(wrong)
 
 
-def _give_up(wrong: OSError) -> NoReturn:
+def give_up(wrong: OSError) -> NoReturn:
+    """Exit because the output cannot be written."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())  # what is held back goes there, or Python would try again and complain
     os.close(nowhere)

@@ -101,13 +101,14 @@ def explain(rules: RuleSet, question: Question) -> Explanation:
     asked = tuple(_asked(gate, effective[gate.order].rule, call) for gate in gates)
     names = {one.rule.name for one in asked}
     others = sorted((silent(rule, question) for rule in rules if rule.name not in names), key=lambda one: not one.fits)
+    fitting = [one.rule for one in (*asked, *(other for other in others if other.fits))]
     return Explanation(
         question=question,
         rules=rules,
         asked=asked,
         silent=tuple(others),
-        unread=unread(question.attributes, [one.rule for one in effective]),
-        guess=None if effective else resource_meant(question.resource, rules),
+        unread=unread(question.attributes, fitting),
+        guess=None if fitting else resource_meant(question.resource, rules),
     )
 
 

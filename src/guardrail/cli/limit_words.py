@@ -1,6 +1,6 @@
 """What a limit means, in words.
 
-Law: every number said here is a bound that the limit keeps, and reaches (tests hold them against core).
+Law: every number said here is the least bound that the limit keeps; tests hold them against core.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def introduction(explanation: Explanation) -> str:
     asked = explanation.asked
     if not asked:
         return "No rule is asked about this call: it goes ahead."
-    said = [f"{number(len(asked), 'rule')} {'is' if len(asked) == 1 else 'are'} asked, in this order."]
+    said = [f"{number(len(asked), 'rule')} {'is asked.' if len(asked) == 1 else 'are asked, in this order.'}"]
     kinds = [one.rule.kind for one in asked if one.enforced]
     if len(set(kinds)) > 1:
         said.append(f"{' before '.join(f'{kind}s' for kind in dict.fromkeys(kinds))}.".capitalize())

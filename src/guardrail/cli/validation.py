@@ -59,8 +59,8 @@ def check(path: str) -> Checked:
 def say_problems(problems: Sequence[Problem]) -> None:
     """Print problems as people read them, and how many there are."""
     lines = [_coloured(problem) for problem in problems] if on_terminal() else list(map(str, problems))
-    files = {problem.file for problem in problems if problem.file}
-    say("\n".join([*lines, f"{number(len(problems), 'mistake')} in {number(len(files), 'file')}"]))
+    placed = [problem.file for problem in problems if problem.file]  # that there are even more stands nowhere
+    say("\n".join([*lines, f"{number(len(placed), 'mistake')} in {number(len(set(placed)), 'file')}"]))
 
 
 def _annotation(problem: Problem) -> str:

@@ -71,7 +71,7 @@ class BreakerState:
     differ from then on.
 
     Attributes:
-        generation: Goes up by one with each change of state and each reset.
+        generation: Goes up by one with each change of state, each reset, and while closed each window of another shape.
         row: Failures since the last success, while closed.
         seen_us: The latest time on the breaker's own clock.
         lag_us: How far the caller's clock has stepped back, all steps together.

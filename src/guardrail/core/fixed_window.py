@@ -69,7 +69,7 @@ class FixedWindow:
 
     def give_back(self, state: CounterState, now_us: int, cost: int, charge: Charge) -> CounterState:
         window, count = state
-        if not now_us // self.window_us == window == charge.state[0]:
+        if now_us // self.window_us != charge.state[0]:
             return state
         return window, max(0, count - cost)
 

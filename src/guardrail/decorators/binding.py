@@ -11,6 +11,7 @@ from guardrail.admission.call import Call, KeyParts, KeyReader
 from guardrail.admission.closures import SLOW, Slow
 from guardrail.admission.compiled import Compiled, compile_gates
 from guardrail.admission.permit import Permit, aenter, enter
+from guardrail.admission.single import Numbers, Shape, limited, limited_by_key, placed, watched
 from guardrail.decorators.arguments import Arguments
 
 if TYPE_CHECKING:
@@ -27,10 +28,11 @@ class BoundPlan:
     """Hold what one revision of the rules says of one function.
 
     Attributes:
+        shape: The closure that a plan of one rule is worth, and `numbers`, what it works with.
         admit: The compiled closure over the arguments; it answers `SLOW` where only the flow can decide.
     """
 
-    __slots__ = ("admit", "epoch", "fail", "gates", "leave", "ledger")
+    __slots__ = ("admit", "epoch", "fail", "gates", "leave", "ledger", "numbers", "shape")
 
     def __init__(self, epoch: object, gates: tuple[Gate, ...], ledger: Ledger, compiled: Compiled | None) -> None:
         self.epoch = epoch
@@ -38,6 +40,8 @@ class BoundPlan:
         self.ledger = ledger
         self.admit: Callable[..., Any] = compiled.admit if compiled else _only_the_flow
         self.leave: Callable[[Any], None] = compiled.leave if compiled else _never
+        self.shape = None if compiled is None else compiled.shape
+        self.numbers = () if compiled is None else (epoch, *compiled.numbers)
         self.fail: Callable[[Any, BaseException], None] = compiled.fail if compiled else _never
 
 
@@ -54,7 +58,7 @@ class Binding:
 
     def __init__(self, function: Callable[..., Any], kind: CallableKind, resource: str, host: Host) -> None:
         self.function = function
-        self.kind = kind
+        self.kind: CallableKind = kind
         self.resource = resource
         self.host = host
         self.arguments = Arguments(function)
@@ -75,6 +79,11 @@ class Binding:
         self.plan = plan = BoundPlan(epoch, gates, desk.ledger, compiled)
         return plan
 
+    def numbers_for(self, shape: Shape) -> Numbers | None:
+        """Return the numbers in force for a shape; None: the plan has another one by now."""
+        plan = self.current()
+        return plan.numbers if plan.shape is shape else None
+
     def current(self) -> BoundPlan:
         """Return the plan, renewed if the rules have changed."""
         plan = self.plan
@@ -93,6 +102,16 @@ class Binding:
     def answers(self, error: BaseException) -> Fallback | None:
         """Return the fallback if it answers this error of the function."""
         return self.fallback if self.fallback is not None and isinstance(error, self.fallback.on) else None
+
+    def likely_shape(self) -> Shape | None:
+        """Return the closure that the stack in code is worth, before any file has its say."""
+        rules = self.host.inline.of(self.resource, self.names)
+        if len(rules) != 1:
+            return None
+        rule = rules[0]
+        if rule.kind == "limit":
+            return limited_by_key if rule.key else limited
+        return watched if rule.kind == "breaker" else placed
 
     def is_failure(self, result: Any) -> bool:
         """Tell whether a result counts as a failure."""

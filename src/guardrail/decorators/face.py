@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from guardrail.decorators.fallback import UNSET
 from guardrail.decorators.options import Cost, Duration, Errors, Exceptions, Key, Options, When
-from guardrail.decorators.stack import decorate
+from guardrail.decorators.stack import check_parentheses, decorate
 
 if TYPE_CHECKING:
     from guardrail.admission.host import Host
@@ -73,6 +73,7 @@ class Decorators:
             max_wait: Queue for capacity this long: seconds, or `"250ms"`.
             failed: Tells of a result whether it is a failure.
         """
+        check_parentheses(rate, "limit", '"100/s"')
         options = Options(
             "limit",
             rate=rate,
@@ -93,6 +94,8 @@ class Decorators:
 
     def breaker(
         self,
+        function: None = None,
+        /,
         *,
         failure_rate: str | float | None = None,
         slow_call: Duration | None = None,
@@ -132,6 +135,7 @@ class Decorators:
             ignore: Exceptions that say nothing of the other side; wins over `failures`.
             failed: Tells of a result whether it is a failure.
         """
+        check_parentheses(function, "breaker")
         options = Options(
             "breaker",
             failure_rate=failure_rate,
@@ -177,6 +181,7 @@ class Decorators:
             max_wait: Queue for a place this long, first come, first served: seconds, or `"500ms"`. Default: not at all.
             max_queue: Most that may queue.
         """
+        check_parentheses(max_concurrent, "bulkhead", "10")
         options = Options(
             "bulkhead",
             max_concurrent=max_concurrent,
@@ -205,4 +210,5 @@ class Decorators:
             name: The resource; default: the function's module and qualified name.
             failed: Tells of a result whether it is a failure.
         """
+        check_parentheses(name, "guarded")
         return lambda function: decorate(function, self._host, None, name, failed, fallback, fallback_on)

@@ -34,20 +34,20 @@ class Fallback:
         on: Errors of the function that are answered too.
     """
 
-    __slots__ = ("_answer", "_called", "_told", "awaited", "on")
+    __slots__ = ("_answer", "_called", "_told", "_wanted", "awaited", "on")
 
     def __init__(
         self, answer: Any, on: tuple[type[Exception], ...], function: Callable[..., Any], kind: CallableKind
     ) -> None:
         self._answer = answer
         self._called = callable(answer)
+        self._wanted = _signature(function)
         self.on = on
         self.awaited = False
         self._told = False
         if self._called:
-            self._told = "refused" in _parameters(answer)
             self._check_kind(kind)
-            _check_signature(answer, function)
+            self._check_signature(function)
         elif kind == "generator" and not hasattr(answer, "__iter__"):
             raise TypeError(
                 f"fallback={answer!r} answers for a generator: give an iterable, or a function that returns one"
@@ -61,52 +61,57 @@ class Fallback:
         """Return the answer, or where `awaited` is set, what has to be awaited for it."""
         if not self._called:
             return self._answer
+        if kwargs and self._wanted is not None:  # by position where that is possible: its parameters have other names
+            bound = self._wanted.bind(*args, **kwargs)
+            bound.apply_defaults()
+            args, kwargs = bound.args, bound.kwargs
         return self._answer(*args, **kwargs, refused=refused) if self._told else self._answer(*args, **kwargs)
 
     def _check_kind(self, kind: CallableKind) -> None:
         answering = kind_of(self._answer)
         self.awaited = answering == "coroutine"
-        if kind == "coroutine" and answering in ("function", "coroutine"):
+        if answering not in ("function", kind):
+            raise TypeError(
+                f"fallback {_name(self._answer)} is {_KINDS[answering]} and cannot answer for {_KINDS[kind]}:"
+                f" make it {_KINDS[kind]} too"
+            )
+
+    def _check_signature(self, function: Callable[..., Any]) -> None:
+        offered, wanted = _signature(self._answer), self._wanted
+        if offered is None:
             return
-        if answering in ("function", kind):
+        self._told = "refused" in offered.parameters
+        if wanted is None:
             return
-        name = getattr(self._answer, "__qualname__", self._answer)
-        raise TypeError(
-            f"fallback {name} is a {answering} function and cannot answer for a {kind} function: make it the same"
-        )
+        positional, named = [], {"refused": "refused"} if self._told else {}
+        for name, parameter in wanted.parameters.items():
+            if parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD):
+                named[name] = name
+            else:
+                positional.append(name)
+        try:
+            offered.bind(*positional, **named)
+        except TypeError as error:
+            raise TypeError(
+                f"fallback {_name(self._answer)} cannot be called like {_name(function)}{wanted}: {error}; "
+                "give it the same parameters, and behind them `refused` if it wants the refusal"
+            ) from error
 
 
-def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
     try:
-        return dict(inspect.signature(function).parameters)
+        return inspect.signature(function)
     except (TypeError, ValueError):  # a builtin that does not say
-        return {}
+        return None
 
 
-def _check_signature(answer: Callable[..., Any], function: Callable[..., Any]) -> None:
-    wanted = _parameters(function)
-    offered = {name: parameter for name, parameter in _parameters(answer).items() if name != "refused"}
-    if not offered and not _parameters(answer) and _is_opaque(answer):
-        return
-    positional, named = [], {}
-    for name, parameter in wanted.items():
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            positional.append(name)
-        elif parameter.kind is parameter.KEYWORD_ONLY:
-            named[name] = name
-    try:
-        inspect.Signature(list(offered.values())).bind(*positional, **named)
-    except TypeError as error:
-        name = getattr(answer, "__qualname__", repr(answer))
-        raise TypeError(
-            f"fallback {name} cannot be called like {function.__qualname__}{inspect.signature(function)}: {error}; "
-            "give it the same parameters, and `refused` if it wants the refusal"
-        ) from error
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__qualname__", None) or repr(function)
 
 
-def _is_opaque(function: Callable[..., Any]) -> bool:
-    try:
-        inspect.signature(function)
-    except (TypeError, ValueError):
-        return True
-    return False
+_KINDS: Final[dict[CallableKind, str]] = {
+    "function": "a plain function",
+    "coroutine": "a coroutine function",
+    "generator": "a generator function",
+    "async generator": "an async generator function",
+}

@@ -32,7 +32,7 @@ class Options:
 
     def __init__(self, kind: Kind, **fields: Any) -> None:
         self.kind = kind
-        self._fields = {name: value for name, value in fields.items() if value is not None}
+        self._fields = {name: _listed(value) for name, value in fields.items() if value is not None}
 
     def named(self, resource: str, place: int) -> str:
         """Return the name of the rule: the second of its kind in a stack is `resource/kind/2`."""
@@ -47,25 +47,33 @@ class Options:
         from guardrail.rules.making import parse_rule
 
         fields = dict(self._fields)
-        for option in ("key", "cost"):
-            if option in fields:
-                stands_for = f"call.{name.removeprefix(resource).strip('/').replace('/', '')}.{option}"
-                fields[option] = _named(fields[option], stands_for, arguments)
-        if "cost" in fields and fields["cost"] in arguments.computed:
-            arguments.computed[fields["cost"]] = _whole(arguments.computed[fields["cost"]])
+        call = f"call.{name.removeprefix(resource).strip('/').replace('/', '')}"
+        if "key" in fields:
+            fields["key"] = _named(fields["key"], f"{call}.key", arguments)
+        if callable(cost := fields.get("cost")):
+            fields["cost"] = _named(_whole(cost), f"{call}.cost", arguments)
         fields.update(kind=self.kind, resource=resource, name=name)
         rule = parse_rule(fields, where=f"@{self.kind} on {resource}")
         _check_names(rule, arguments, resource)
         return rule
 
 
+def _listed(option: Any) -> Any:
+    """Let any iterable stand for a list, also where the decorator is used more than once."""
+    is_one = callable(option) or isinstance(option, str | bytes | Mapping)
+    return list(option) if isinstance(option, Iterable) and not is_one else option
+
+
 def _named(option: Any, stands_for: str, arguments: Arguments) -> Any:
-    """Give callables a name that a rule can hold."""
+    """Give callables a name that a rule can hold, and a parameter called `resource` one that only arguments have."""
     if callable(option):
         arguments.computed[stands_for] = option
         return stands_for
-    if isinstance(option, Iterable) and not isinstance(option, str):
+    if isinstance(option, list):
         return [_named(one, f"{stands_for}.{index}", arguments) for index, one in enumerate(option)]
+    if isinstance(option, str) and "resource" in arguments.names():
+        names = [name.strip() for name in option.split("|")]
+        return "|".join("arg.resource" if name == "resource" else name for name in names)
     return option
 
 

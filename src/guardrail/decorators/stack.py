@@ -7,6 +7,7 @@ function needs a resource, and so states, of its own.
 from __future__ import annotations
 
 import inspect
+import types
 import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -36,19 +37,23 @@ def decorate(
     fallback_on: Errors,
 ) -> Any:
     """Return *target* guarded by one more rule; None for *options*: by the rules in files only."""
-    if isinstance(target, classmethod | staticmethod):
-        inner = decorate(target.__func__, host, options, name, failed, fallback, fallback_on)
-        return type(target)(inner)
-    _check_target(target)
-    binding = _binding(target, host, name)
-    if options is not None:
-        binding.names = (_add_rule(binding, options), *binding.names)
+    function = target.__func__ if isinstance(target, classmethod | staticmethod) else target
+    _check_target(function)
+    binding = _binding(function, host, name)
     _add_failed(binding, failed)
     _add_fallback(binding, fallback, fallback_on)
+    if options is not None:  # last: a rule that nothing wears would stay in force
+        binding.names = (_add_rule(binding, options), *binding.names)
     wrapper = wrapped(binding)
     setattr(wrapper, MARK, binding)
     binding.wrapper = wrapper
-    return wrapper
+    return wrapper if function is target else type(target)(wrapper)
+
+
+def check_parentheses(first: object, decorator: str, example: str = "") -> None:
+    """Refuse what `@limit` without parentheses passes as the first option: the function itself."""
+    if callable(first) or isinstance(first, classmethod):
+        raise TypeError(f"@{decorator} is used without parentheses: write @{decorator}({example})")
 
 
 def _check_target(target: Any) -> None:
@@ -57,16 +62,15 @@ def _check_target(target: Any) -> None:
             f"{target.__qualname__} is a class; decorate its methods instead, or the function that makes it"
         )
     if not callable(target):
-        what = f"a {type(target).__name__}"
-        if isinstance(target, property):
-            raise TypeError("a property cannot be decorated; decorate the function below @property")
-        raise TypeError(
-            f"{what} cannot be decorated: it is not callable. Write the options in parentheses: @limit('100/s')"
-        )
+        what = type(target).__name__
+        instead = f"; decorate the function below @{what}" if hasattr(target, "__get__") else ""
+        raise TypeError(f"this {what} cannot be decorated, as it is not callable{instead}")
 
 
 def _binding(target: Any, host: Host, name: str | None) -> Binding:
     """Return a binding for the function, with what decorators directly below have given it."""
+    if not isinstance(name, str | None):
+        raise TypeError(f"name= must be the resource as text, such as name='orders.create', got {name!r}")
     below = _ours(target, host)
     resource = name or (below.resource if below else _resource_of(target))
     if "*" in resource:
@@ -78,8 +82,8 @@ def _binding(target: Any, host: Host, name: str | None) -> Binding:
         binding.names, binding.fallback, binding.failed = below.names, below.fallback, below.failed
         binding.arguments = below.arguments
         return binding
-    inner = getattr(target, "__wrapped__", None) if below is None else None
-    while inner is not None:
+    inner = target
+    while (inner := _inside(inner)) is not None:
         hidden = _ours(inner, host)
         if hidden is not None and hidden.resource == resource:
             raise RuleError(
@@ -89,8 +93,14 @@ def _binding(target: Any, host: Host, name: str | None) -> Binding:
                     )
                 ]
             )
-        inner = getattr(inner, "__wrapped__", None)
     return Binding(target, kind_of(target), resource, host)
+
+
+def _inside(target: Any) -> Any:
+    """Return what *target* calls, as far as that can be seen."""
+    if isinstance(target, partial):
+        return target.func
+    return target.__func__ if isinstance(target, types.MethodType) else getattr(target, "__wrapped__", None)
 
 
 def _ours(target: Any, host: Host) -> Binding | None:
@@ -103,8 +113,8 @@ def _ours(target: Any, host: Host) -> Binding | None:
 def _resource_of(target: Any) -> str:
     while isinstance(target, partial):
         target = target.func
-    named = target if hasattr(target, "__qualname__") else type(target)
-    return f"{named.__module__}.{named.__qualname__}"
+    named = target if hasattr(target, "__qualname__") else target.__class__
+    return f"{getattr(named, '__module__', None) or 'builtins'}.{named.__qualname__}"
 
 
 def _add_rule(binding: Binding, options: Options) -> str:
@@ -115,7 +125,7 @@ def _add_rule(binding: Binding, options: Options) -> str:
     rule = options.rule(name, binding.resource, binding.arguments)
     known = binding.host.inline.get(binding.resource, name)
     if known is not None and known != rule:
-        warnings.warn(f"{name} is decorated again with other options, which replace the first", stacklevel=5)
+        warnings.warn(f"{name} is decorated again with other options, which replace the first", stacklevel=4)
     if known is None or known != rule:
         binding.host.register(rule)
     return name

@@ -25,9 +25,20 @@ def wrapped(binding: Binding) -> Any:
     wrapper = WRAPPERS[binding.kind](binding)
     if isinstance(function, types.FunctionType | types.BuiltinFunctionType | types.MethodType):
         return functools.wraps(function)(wrapper)
-    from wrapt import FunctionWrapper  # a proxy, for partials and callable objects that a closure cannot stand in for
+    return _stand_in(function, wrapper)
 
-    return FunctionWrapper(function, lambda _wrapped, _instance, args, kwargs: wrapper(*args, **kwargs))
+
+def _stand_in(function: Any, wrapper: Callable[..., Any]) -> Any:
+    """Return a proxy, for partials and callable objects, whose attributes a closure does not have."""
+    from wrapt import ObjectProxy
+
+    def bind(proxy: Any, instance: object, _owner: type | None = None) -> Any:
+        is_method = instance is not None and hasattr(function, "__get__")
+        return types.MethodType(proxy, instance) if is_method else proxy
+
+    # What the class has is looked up and set on the proxy, all else on what is behind it.
+    own = {"__call__": staticmethod(wrapper), "__get__": bind, "__guardrail__": None}
+    return type("StandIn", (ObjectProxy,), own)(function)
 
 
 def _function(binding: Binding) -> Callable[..., Any]:
@@ -50,7 +61,10 @@ def _function(binding: Binding) -> Callable[..., Any]:
         plan.leave(stamp)
         return result
 
-    return wrapper
+    shape = binding.likely_shape()
+    if shape is None:
+        return wrapper
+    return shape(function, host, lambda: binding.numbers_for(shape), lambda args, kwargs: wrapper(*args, **kwargs))
 
 
 def _coroutine(binding: Binding) -> Callable[..., Any]:
@@ -121,13 +135,14 @@ async def _arun(binding: Binding, args: tuple[Any, ...], kwargs: dict[str, Any])
 
 def _generator(binding: Binding) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        generator = binding.function(*args, **kwargs)  # runs nothing yet; wrong arguments take nothing
         permit = binding.enter(args, kwargs)
         if not permit:
             refusal = permit.refusal()
             if binding.fallback is None:
                 raise refusal
             return (yield from binding.fallback.answer(refusal, args, kwargs))
-        stream = _Noted(binding.function(*args, **kwargs), permit)
+        stream = _Noted(generator, permit)
         try:
             result = yield from stream
         except BaseException as error:
@@ -169,6 +184,7 @@ class _Noted(Generator[Any, Any, Any]):
 
 def _async_generator(binding: Binding) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        stream: AsyncGenerator[Any, Any] = binding.function(*args, **kwargs)  # runs nothing yet
         permit = await binding.aenter(args, kwargs)
         if not permit:
             refusal = permit.refusal()
@@ -179,7 +195,6 @@ def _async_generator(binding: Binding) -> Callable[..., Any]:
             return
         begun = False
         answer: AsyncIterator[Any]
-        stream: AsyncGenerator[Any, Any] = binding.function(*args, **kwargs)
         try:
             item = await anext(stream)
             while True:

@@ -36,12 +36,14 @@ class Conflict(NamedTuple):
     Attributes:
         rival: The other one of two that exclude or contradict each other.
         inner: The key inside of the field, where it is a mapping.
+        at_key: The option is wrong here, not its value.
     """
 
     field: str
     message: str
     rival: str | None = None
     inner: str | None = None
+    at_key: bool = True
 
 
 def misplaced(values: Mapping[str, Any], given: Collection[str]) -> Iterator[Conflict]:
@@ -96,7 +98,7 @@ def _limit_contradictions(values: Mapping[str, Any], given: Collection[str]) -> 
         try:
             core_limit(algorithm, rate, burst, max_wait_us)
         except ValueError as wrong:
-            yield Conflict("rate" if inner is None else "overrides", str(wrong), inner=inner)
+            yield Conflict("rate" if inner is None else "overrides", str(wrong), inner=inner, at_key=False)
             wrong_rates += 1
             if wrong_rates == _MOST_WRONG_RATES:
                 return

@@ -6,6 +6,7 @@ Law: every mistake is found, each is named once, and none that only follows from
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -13,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from guardrail.rules.conflicts import Conflict, contradictions, misplaced
 from guardrail.rules.model import MODELS, RuleFields
 from guardrail.rules.spelling import any_of, closest, did_you_mean, shown
-from guardrail.rules.tree import UNREADABLE, Path, name_path
+from guardrail.rules.tree import MOST_PROBLEMS, UNREADABLE, Path, name_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +53,8 @@ def find_mistakes(model: type[RuleFields], merged: Mapping[str, Any], own: Mappi
     """
     names, found = field_names(model), list[Mistake]()
     values = read_fields(model, merged, found)
-    meant = {closest(str(name), tuple(names)) for name in merged.keys() - names.keys()}
+    unknown = islice((name for name in merged if name not in names), MOST_PROBLEMS)
+    meant = {closest(str(name), tuple(names)) for name in unknown}
     for name, (attribute, field) in names.items():
         if name not in merged:
             if not field.is_required():
@@ -69,6 +71,8 @@ def read_fields(model: type[RuleFields], given: Mapping[str, Any], mistakes: lis
     """Return what can be read of *given* by its names in Python, and add what is wrong with the rest to *mistakes*."""
     names, values = field_names(model), dict[str, Any]()
     for name, value in given.items():
+        if len(mistakes) > MOST_PROBLEMS:
+            break
         if name not in names:
             if (message := _unknown(name, model)) is not None:
                 mistakes.append(Mistake((name,), message, at_key=True))
@@ -76,7 +80,7 @@ def read_fields(model: type[RuleFields], given: Mapping[str, Any], mistakes: lis
         try:
             values[names[name][0]] = _adapter(model, name).validate_python(value)
         except ValidationError as wrong:
-            found = [_mistake(name, value, error) for error in wrong.errors(include_url=False)]
+            found = [_mistake(name, value, error) for error in wrong.errors(include_url=False)[: MOST_PROBLEMS + 1]]
             mistakes += [mistake for mistake in found if mistake is not None]
     return values
 
@@ -107,7 +111,7 @@ def _mistake(name: str, value: Any, error: ErrorDetails) -> Mistake | None:
     for step in error["loc"]:
         if step == "[key]":
             break
-        if isinstance(value, dict) or (isinstance(step, int) and isinstance(value, list | tuple)):
+        if isinstance(value, list | tuple) or (isinstance(value, dict) and step in value):
             value = value[step]
             path.append(step)
     at_key = "[key]" in error["loc"]
@@ -124,5 +128,5 @@ def _placed(conflict: Conflict, names: Mapping[str, tuple[str, FieldInfo]], own:
     for attribute in conflict.field, conflict.rival:
         if attribute in written:
             inner = (conflict.inner,) if conflict.inner is not None else ()
-            return Mistake((written[attribute], *inner), conflict.message, at_key=not inner)
+            return Mistake((written[attribute], *inner), conflict.message, conflict.at_key)
     return Mistake((), conflict.message)

@@ -11,7 +11,7 @@ from guardrail.rules.making import check_defaults, default_name, make_rule
 from guardrail.rules.model import MODELS
 from guardrail.rules.scalars import is_nothing
 from guardrail.rules.spelling import any_of, did_you_mean, shown
-from guardrail.rules.tree import Unreadable
+from guardrail.rules.tree import MOST_PROBLEMS, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from guardrail.rules.model import Rule
     from guardrail.rules.tree import Origin, Path
 
-MOST_PROBLEMS = 1_000  # then nobody reads on
 _KEYS = ("version", "defaults", "rules")
 _START = "version: 1 and rules:"
 

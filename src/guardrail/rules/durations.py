@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from fractions import Fraction
+from functools import lru_cache
 from math import isfinite
 
 from guardrail.rules.spelling import did_you_mean, shown
@@ -83,6 +84,11 @@ def written_out(text: str, exponent: re.Match[str], unit: str = "") -> str:
     return f"must be written out, without an exponent, got {text}{plain}"
 
 
+def without_zero(text: str) -> str:
+    """Say how to write a number that begins with 0."""
+    return f"must not begin with 0 (YAML 1.1 takes that for octal), got {text}; write {text.lstrip('0_') or '0'}"
+
+
 def no_unit(unit: str, text: str) -> str:
     """Say which units there are."""
     if unit.lower() in _UNEVEN:
@@ -90,14 +96,14 @@ def no_unit(unit: str, text: str) -> str:
     return f"must have a unit such as ms, s, min, h or d, got '{unit}' in {shown(text)}{did_you_mean(unit, UNITS_US)}"
 
 
+@lru_cache(maxsize=1024)  # rules by the thousand share a few
 def _read_duration(text: str) -> Fraction:
     if len(text) > LONGEST or not text:
         raise ValueError(_no_duration(text))
     if text.startswith("-"):
         raise ValueError(f"must not be negative, got {shown(text)}")
     if _LEADING_ZERO.fullmatch(text):
-        plain = text.lstrip("0_") or "0"
-        raise ValueError(f"must not begin with 0 (YAML 1.1 takes that for octal), got {text}; write {plain}")
+        raise ValueError(without_zero(text))
     if _ONLY_NUMBER.fullmatch(text):
         return Fraction(text.replace("_", "")) * _S
     if exponent := EXPONENT.fullmatch(text):

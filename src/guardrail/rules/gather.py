@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from guardrail.errors import Problem, RuleError
-from guardrail.rules.document import MOST_PROBLEMS, Placed, read_document
+from guardrail.rules.document import Placed, read_document
 from guardrail.rules.page import Page
 from guardrail.rules.reader import read
 from guardrail.rules.spelling import shown
-from guardrail.rules.tree import Literal, Origin
+from guardrail.rules.tree import MOST_PROBLEMS, Literal, Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -80,6 +80,7 @@ def _gather(origin: Origin, named: dict[str, Placed]) -> Iterable[Rule]:
                 found.origin.report((*found.path, "name"), _same_name(found, first))
         if found.rule is not None:
             yield found.rule
+        assert found.rule is not None or origin.problems, "no rule is left out without a word"
 
 
 def _same_name(found: Placed, first: Placed) -> str:
@@ -93,7 +94,7 @@ def _same_name(found: Placed, first: Placed) -> str:
 
 
 def _refuse(problems: list[Problem]) -> None:
-    if not problems:
-        return
-    more = len(problems) - MOST_PROBLEMS
-    raise RuleError(problems if more <= 0 else [*problems[:MOST_PROBLEMS], Problem(f"and {more:,} mistakes more")])
+    if len(problems) > MOST_PROBLEMS:
+        problems = [*problems[:MOST_PROBLEMS], Problem(f"there are more; these are the first {MOST_PROBLEMS:,}")]
+    if problems:
+        raise RuleError(problems)

@@ -23,7 +23,10 @@ _OWN = ("name", "resource", "kind")  # what every rule says for itself
 
 
 def make_rule(fields: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Rule | list[Mistake]:
-    """Make a rule of *fields* and the *defaults* that it does not write itself, or find out why that cannot be."""
+    """Make a rule of *fields* and the *defaults* that it does not write itself, or find out why that cannot be.
+
+    There are no mistakes, and no rule either, where all that is wrong could not even be read and is reported as that.
+    """
     kind = fields.get("kind")
     model = MODELS.get(kind) if isinstance(kind, str) else None
     if model is None:
@@ -35,8 +38,8 @@ def make_rule(fields: Mapping[str, Any], defaults: Mapping[str, Any] | None = No
         _give_way(model, merged, fields)
     try:
         return model.model_validate(merged).remember(frozenset(fields), merged)
-    except ValidationError as wrong:
-        return find_mistakes(model, merged, fields) or [Mistake((), str(wrong))]
+    except ValidationError:
+        return find_mistakes(model, merged, fields)
 
 
 def check_defaults(kind: str, fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:

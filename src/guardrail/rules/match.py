@@ -103,6 +103,9 @@ class Index:
             for part in pattern.parts:
                 node = node.grow(part)
             node.end(number, rest=pattern.rest)
+            before = text.removesuffix("/**")
+            if before != text and before and before[-1] != " " and "/" not in before:
+                self.add(before, number)  # `orders/**` matches `orders`, which has no `/`
 
     def find(self, resource: str) -> set[int]:
         """Return the numbers of all that match *resource*."""
@@ -111,9 +114,6 @@ class Index:
         if self._roots:
             words, segments, separator = split(resource)
             self._walk(separator, words, segments, found)
-            if separator == ".":  # `orders/**` matches `orders`: one segment, and no rest
-                front = resource.split(" ")
-                self._walk("/", front[:-1], front[-1:], found)
         return found
 
     def _walk(self, separator: str, words: list[str], segments: list[str], found: set[int]) -> None:

@@ -66,9 +66,7 @@ class Page:
         return self.problem(message, len(before) - 1, len(before[-1]))
 
     def _excerpt(self, line: int, column: int) -> str | None:
-        if line >= len(self.lines):
-            return None
-        text, start = self.lines[line], 0
+        text, start = self.lines[min(line, len(self.lines) - 1)], 0
         if len(text) > _LONGEST_EXCERPT:
             start = max(0, column - _LONGEST_EXCERPT // 2)
         cut = text[start : start + _LONGEST_EXCERPT]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import NoReturn
 
+from guardrail.rules.durations import EXPONENT, without_zero, written_out
 from guardrail.rules.exceptions import check_name
 from guardrail.rules.pattern import compile_pattern
 from guardrail.rules.scalars import Bare, is_nothing, misreading
@@ -38,7 +39,8 @@ def read_value(value: object) -> str:
         return value if not isinstance(value, Bare) else _refuse_bare(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST:
         return str(value)
-    raise ValueError(f"must be text, got {shown(value)}")
+    quotes = "; put text that has { } or ': ' in it in quotes" if isinstance(value, Mapping) else ""
+    raise ValueError(f"must be text, got {shown(value)}{quotes}")
 
 
 def read_resource(value: object) -> str:
@@ -97,17 +99,14 @@ def read_whole(value: object) -> int:
         if value > LARGEST:
             raise ValueError(f"must be below 2^53, got {shown(value)}")
         return value
-    raise ValueError(f"must be a whole number, {_instead(value)}")
+    raise ValueError(_no_whole(value))
 
 
 def read_cost(value: object) -> int | str:
     """Read what a call costs: a whole number, or the attribute that holds it."""
     if isinstance(value, str) and not isinstance(value, Bare) and not value[:1].isdigit():
         return read_attribute(value)
-    try:
-        return read_whole(value)
-    except ValueError as wrong:
-        raise ValueError(f"{wrong}".replace("number,", "number or an attribute that has one,")) from None
+    return read_whole(value)
 
 
 def one_of(*choices: str) -> Callable[[object], str]:
@@ -191,12 +190,17 @@ def _refuse_bare(value: Bare) -> NoReturn:
     raise ValueError(f'must be text, but YAML 1.1 reads {value} as {misreading(value)}; write "{value}" in quotes')
 
 
-def _instead(value: object) -> str:
+def _no_whole(value: object) -> str:
+    """Say why *value* is no whole number, and what to write instead."""
     what = misreading(value) if isinstance(value, Bare) else None
     if what == "nothing":
-        return "not empty; write one or leave the key out"
+        return "must not be empty; write a value or leave the key out"
+    if what == "an octal number":
+        return without_zero(str(value))
+    if isinstance(value, Bare) and (exponent := EXPONENT.fullmatch(value)):
+        return written_out(value, exponent)
     if what is not None:
-        return f"got {value}, which YAML 1.1 reads as {what}"
-    if isinstance(value, str) and value.isdecimal() and value.isascii():
-        return f"got {shown(value)}; leave out the quotes"
-    return f"got {shown(value)}"
+        return f"must be a whole number such as 20, got {value}, which YAML 1.1 reads as {what}"
+    if isinstance(value, str) and value.isdecimal():
+        return f"must be a whole number, got text: {shown(value)}; leave out the quotes"
+    return f"must be a whole number such as 20, got {shown(value)}"

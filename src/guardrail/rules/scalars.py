@@ -27,7 +27,7 @@ _READINGS = tuple(
         ("nothing", r"|~|null|Null|NULL"),
         ("true", r"yes|Yes|YES|true|True|TRUE|on|On|ON"),
         ("false", r"no|No|NO|false|False|FALSE|off|Off|OFF"),
-        ("an octal number", r"[-+]?0[0-7_]+"),
+        ("an octal number", r"[-+]?0[0-9_]+"),
         ("a binary number", r"[-+]?0b[01_]+"),
         ("a hexadecimal number", r"[-+]?0x[0-9a-fA-F_]+"),
         ("a base-60 number", r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"),

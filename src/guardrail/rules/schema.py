@@ -20,24 +20,13 @@ def json_schema() -> dict[str, Any]:
     """Return the schema of rule files."""
     definitions: dict[str, Any] = {}
     for kind, model in MODELS.items():
-        described = _described(model)
+        fields = _described(model)
         required = [
             name for name, (_, field) in field_names(model).items() if field.is_required() and name not in _FREE
         ]
-        definitions[kind] = {
-            "title": f"A {kind}",
-            "description": model.__doc__,
-            "type": "object",
-            "properties": described,
-            "required": sorted(required),
-            "additionalProperties": False,
-        }
-        definitions[f"{kind}_defaults"] = {
-            "description": f"What every {kind} starts from.",
-            "type": "object",
-            "properties": {name: field for name, field in described.items() if name not in _OWN},
-            "additionalProperties": False,
-        }
+        definitions[kind] = _mapping(model.__doc__, fields, sorted(required))
+        own = {name: {"$ref": f"#/definitions/{kind}/properties/{name}"} for name in fields if name not in _OWN}
+        definitions[f"{kind}_defaults"] = _mapping(f"What every {kind} starts from.", own)
     definitions["rule"] = {
         "type": "object",
         "properties": {**_described(RuleFields), "kind": {**words(*MODELS), "description": "What the rule does."}},
@@ -50,27 +39,31 @@ def json_schema() -> dict[str, Any]:
             for kind in MODELS
         ],
     }
+    kinds = {kind: {"$ref": f"#/definitions/{kind}_defaults"} for kind in MODELS}
+    document = {
+        "version": {**words(1), "description": "The version of this format."},
+        "defaults": _mapping("Fields that rules of a kind start from.", kinds),
+        "rules": {
+            "description": "All that match a call apply, in this order.",
+            "type": "array",
+            "items": {"$ref": "#/definitions/rule"},
+        },
+    }
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "guardrail rules",
-        "type": "object",
-        "properties": {
-            "version": {**words(1), "description": "The version of this format."},
-            "defaults": {
-                "description": "Fields that rules of a kind start from.",
-                "type": "object",
-                "properties": {kind: {"$ref": f"#/definitions/{kind}_defaults"} for kind in MODELS},
-                "additionalProperties": False,
-            },
-            "rules": {
-                "description": "All that match a call apply, in this order.",
-                "type": "array",
-                "items": {"$ref": "#/definitions/rule"},
-            },
-        },
-        "required": ["version", "rules"],
-        "additionalProperties": False,
+        **_mapping("Limits, breakers and bulkheads.", document, ["version", "rules"]),
         "definitions": definitions,
+    }
+
+
+def _mapping(description: str | None, properties: dict[str, Any], required: list[str] | None = None) -> dict[str, Any]:
+    return {
+        "description": description,
+        "type": "object",
+        "properties": properties,
+        "required": required or [],
+        "additionalProperties": False,
     }
 
 

@@ -22,7 +22,7 @@ def did_you_mean(word: object, choices: Iterable[str]) -> str:
     return f"; did you mean '{guess}'?" if guess else ""
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=2048)
 def closest(word: str, choices: tuple[str, ...]) -> str | None:
     """Return the one of *choices* that *word* was probably meant to be, or None."""
     if len(word) > _LONGEST_WORD:

@@ -31,7 +31,11 @@ _SENTENCES = (
     ("tab character", _TABS, False),
     ("line break", "text that begins with '|' or '>' is quoted", True),
     ("indentation indicators", "text that begins with '|' or '>' is quoted", True),
-    ("node content", "a value is expected here; text that begins with ] } or , is quoted", False),
+    (
+        "node content",
+        "a value is expected here, or the end of what was opened; text that begins with ] } or , is quoted",
+        False,
+    ),
     ("expected key", _MISFIT, False),
     ("indicator", _MISFIT, False),
     ("<block end>", _MISFIT, False),

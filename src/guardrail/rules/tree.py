@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from guardrail.rules.page import Page
 
 Path = tuple[str | int, ...]
+MOST_PROBLEMS = 1_000  # in one file, or in all; then nobody reads on
 
 
 class Unreadable:
@@ -78,7 +79,8 @@ class Tree:
 
     def add(self, message: str, line: int, column: int) -> None:
         """Report a mistake that has a place but no path."""
-        self.problems.append(self.page.problem(message, line, column))
+        if len(self.problems) <= MOST_PROBLEMS:
+            self.problems.append(self.page.problem(message, line, column))
 
     def report(self, path: Path, message: str, *, at_key: bool = False) -> None:
         """Point at the value at *path*, or at its key; where it is not there, at the innermost of its surroundings."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from math import isfinite
 
 from guardrail.rules.durations import (
@@ -54,23 +55,9 @@ def parse_rate(value: object) -> Rate:
     """
     if isinstance(value, Rate):
         return value
-    text = value.strip() if isinstance(value, str) else ""
-    if "e" in text.partition("/")[0].lower() and (exponent := EXPONENT.match(text)):
-        raise ValueError(written_out(text[: exponent.end()], exponent))
-    if ";" in text or "," in text:
-        raise ValueError(f"must be one rate, got {shown(value)}; write one rule for each")
-    found = _RATE.fullmatch(text) if len(text) <= LONGEST else None
-    if found is None:
-        raise ValueError(f"must be an amount per time, such as 100/min, got {shown(value)}")
-    number, period = found[1].replace("_", ""), found[2].strip()
-    amount = Fraction(int(number) if number.isdecimal() else number)
-    period_us = UNITS_US.get(period) or _period_us(period, text)
-    if amount <= 0 or period_us <= 0:
-        raise ValueError(f"must be an amount above 0 per time above 0, got {shown(value)}")
-    rate = Rate(amount.numerator, period_us * amount.denominator, " ".join(text.split()))
-    if max(rate.amount, rate.period_us) > LARGEST:
-        raise ValueError(f"must stay below 2^53, counted in whole amounts and microseconds, got {shown(value)}")
-    return rate
+    if isinstance(value, str):
+        return _read_rate(str(value))
+    raise ValueError(f"must be an amount per time, such as 100/min, got {shown(value)}")
 
 
 def parse_ratio(value: object) -> Fraction:
@@ -97,6 +84,26 @@ def parse_ratio(value: object) -> Fraction:
     if not 0 <= ratio <= 1:
         raise ValueError(f"must be between 0% and 100%, got {shown(value)}")
     return ratio
+
+
+@lru_cache(maxsize=1024)  # rules by the thousand share a few
+def _read_rate(value: str) -> Rate:
+    text = value.strip()
+    if "e" in text.partition("/")[0].lower() and (exponent := EXPONENT.match(text)):
+        raise ValueError(written_out(text[: exponent.end()], exponent))
+    if ";" in text or "," in text:
+        raise ValueError(f"must be one rate, got {shown(value)}; write one rule for each")
+    found = _RATE.fullmatch(text) if len(text) <= LONGEST else None
+    if found is None:
+        raise ValueError(f"must be an amount per time, such as 100/min, got {shown(value)}")
+    amount, period = Fraction(found[1].replace("_", "")), found[2].strip()
+    period_us = UNITS_US.get(period) or _period_us(period, text)
+    if amount <= 0 or period_us <= 0:
+        raise ValueError(f"must be an amount above 0 per time above 0, got {shown(value)}")
+    rate = Rate(amount.numerator, period_us * amount.denominator, " ".join(text.split()))
+    if max(rate.amount, rate.period_us) > LARGEST:
+        raise ValueError(f"must stay below 2^53, counted in whole amounts and microseconds, got {shown(value)}")
+    return rate
 
 
 def _period_us(period: str, text: str) -> int:

@@ -1,0 +1,194 @@
+"""A guard in a seeded loop, and the books of what becomes of its calls.
+
+Law, checked after every step and at the end of every storm:
+
+- never more inside than there are places, and nobody waits beside a free one;
+- when nothing is left to run, whoever was handed a place has been woken;
+- at the end nothing is held, nobody waits, no probe is out, and every charge of a call that did not go ahead is back.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from json import dumps, loads
+from typing import Any
+
+from guardrail import Guard, RuleSet
+from guardrail.admission.attempt import Attempt
+from guardrail.core.bulkhead import BulkheadState
+from guardrail.core.token_bucket import TokenBucket
+from tests.storms.scheduler import START_US, LoopClock, SeededLoop
+
+SHOWN = 40  # events of a story
+METER = {"kind": "limit", "resource": "r", "name": "meter", "rate": "1000 per 365d"}  # refuses nobody and hardly drains
+
+
+class Broken(Exception):
+    """What guarded code fails with."""
+
+
+@cache
+def _parsed(rules: str) -> RuleSet:
+    return RuleSet.parse(loads(rules))
+
+
+def ruleset(*rules: dict[str, Any]) -> RuleSet:
+    """The rules, parsed once for all seeds."""
+    return _parsed(dumps(rules))
+
+
+class Scene:
+    """Hold one storm: its loop, its guard and its books.
+
+    Attributes:
+        most: The calls inside of which a bulkhead's state should hold at most so many, by the state's identity.
+        starts: When calls that count in a limit were due to start, and what they cost, by the limit's name.
+        spent: The tokens of all calls that went ahead.
+        story: What happened, to be told when something is wrong.
+    """
+
+    def __init__(self, seed: object, rules: RuleSet, cancelling: float = 0.0) -> None:
+        self.loop = SeededLoop(seed, cancelling)
+        self.random = self.loop.random
+        self.clock = LoopClock(self.loop)
+        self.guard = Guard(rules, clock=self.clock)
+        self.ledger = self.guard.ledger
+        self.places: dict[int, BulkheadState[Any]] = {}
+        self.most: dict[int, int] = {}
+        self.inside: dict[str, int] = defaultdict(int)
+        self.starts: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        self.spent = 0
+        self.story: list[tuple[int, str]] = []
+        self.kept: list[Any] = []  # what nobody drops until the loop is shut down
+        self._admitted: Attempt | None = None
+        self.loop.looks.append(self.look)
+        self.loop.idle_looks.append(self.look_idle)
+
+    def tell(self, event: str) -> None:
+        self.story.append((self.loop.passed_us, event))
+
+    # -- the books
+
+    def starts_now(self, cost: int) -> None:
+        """Write down that the guarded code of a call begins, in the very step in which it was admitted."""
+        attempt, self._admitted = self._admitted, None
+        self.spent += cost
+        if attempt is None:  # decided by a closure, which lets nobody wait
+            for name in self.ledger.limits:
+                self.starts[name].append((self.loop.passed_us, cost))
+            return
+        for asked in attempt.limits:
+            assert asked.row is not None
+            for charge in asked.charges:
+                due_us = charge.at_us + self.clock.behind_us - START_US + asked.row.wait_us
+                self.starts[asked.gate.name].append((due_us, charge.cost))
+
+    @contextmanager
+    def call(self, resource: str = "r", cost: int = 1) -> Iterator[None]:
+        """Stand for guarded code: as long as the block lasts, one more is inside."""
+        self.starts_now(cost)
+        self.inside[resource] += 1
+        self.tell(f"in, {self.inside[resource]} inside {resource}")
+        try:
+            yield
+        finally:
+            self.inside[resource] -= 1
+            self.tell("out")
+
+    # -- what must always hold
+
+    def look(self) -> None:
+        for name, states in self.ledger.bulkheads.items():
+            size = states.bulkhead.max_concurrent
+            for state in states.states.values():
+                known = id(state)
+                self.places[known] = state
+                most = max(size, self.most.get(known, size))
+                assert 0 <= state.in_use <= most, f"{state.in_use} in {name}, where {most} may be"
+                assert not state.waiting or state.in_use >= size, f"{state.waiting} wait for {name} beside a free place"
+                self.most[known] = max(size, state.in_use)
+
+    def look_idle(self) -> None:
+        sleeping = sum(waiter.granted for waiter in self.ledger.waiting)
+        assert not sleeping, f"{sleeping} were handed a place and not woken"
+        assert not self.ledger.deferred, "what was put off is not done"
+
+    def look_at_the_end(self) -> None:
+        assert not self.loop.complaints, self.loop.complaints
+        self.look_idle()
+        assert not self.ledger.lock.locked()
+        assert not self.ledger.waiting, "somebody waits"
+        assert not any(self.inside.values())
+        for state in self.places.values():
+            assert (0, 0) == (state.in_use, state.waiting), f"{state} is held, or waited for"
+        for states in self.ledger.breakers.values():
+            for health in states.states.values():
+                assert health.trial is None or not health.trial.out, f"probes are out: {health.trial}"
+        self._look_at_the_meter()
+        self._look_at_the_laws()
+
+    def _look_at_the_meter(self) -> None:
+        meter = self.ledger.limits.get("meter")
+        if meter is None:
+            return
+        written = meter.written("")
+        assert written is not None
+        limit, state = written
+        assert isinstance(limit, TokenBucket)
+        counted = round(state[0] / limit.p)
+        if self.ledger.steps:  # charges from before a step stay
+            assert self.spent <= counted
+        else:
+            assert self.spent == counted, f"{counted} tokens are charged, calls that went ahead took {self.spent}"
+
+    def _look_at_the_laws(self) -> None:
+        """In any span of T us: at most burst + (T + 1) * amount // period tokens."""
+        for name, states in self.ledger.limits.items():
+            limit = states.limit
+            if not isinstance(limit, TokenBucket) or self.ledger.steps:
+                continue
+            starts = sorted(self.starts[name])
+            for first, (begin_us, _) in enumerate(starts):
+                spent = 0
+                for due_us, cost in starts[first:]:
+                    spent += cost
+                    most = limit.burst + (due_us - begin_us + 1) * limit.amount // limit.period_us
+                    assert spent <= most, f"{name} let {spent} start in {due_us - begin_us} us, at most {most} may"
+
+    # -- the storm
+
+    @contextmanager
+    def told(self, seed: object) -> Iterator[None]:
+        """Add the seed and the story to whatever goes wrong."""
+        admit = Attempt.admit
+
+        def noted(attempt: Attempt, now_us: int) -> None:
+            admit(attempt, now_us)
+            self._admitted = attempt
+
+        Attempt.admit = noted  # type: ignore[method-assign]
+        try:
+            yield
+        except BaseException as error:
+            story = "\n".join(f"  {at_us / 1000:9.3f} ms  {event}" for at_us, event in self.story[-SHOWN:])
+            error.add_note(f"seed {seed}, after {self.loop.steps} steps and {self.loop.cancelled} cancellations\n{story}")
+            raise
+        finally:
+            Attempt.admit = admit  # type: ignore[method-assign]
+
+    def run(self, callers: Any) -> None:
+        """Run *callers* to the end, shut the loop down as `asyncio.run` does, and look at what is left."""
+        loop = self.loop
+        loop.run_to_the_end(callers)
+        gc.collect()  # what only its own cycle holds
+        loop.run_to_the_end()
+        loop.run_to_the_end([loop.shutdown_asyncgens()])
+        self.kept.clear()
+        gc.collect()
+        loop.run_to_the_end()
+        loop.close()
+        self.look_at_the_end()
