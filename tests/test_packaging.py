@@ -85,7 +85,7 @@ def test_the_sdist_holds_the_house_as_it_stands(built):
 def test_the_wheel_holds_the_package_and_what_it_reads_and_no_more(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert {"guardrail/py.typed", "guardrail/_rules/schema.json", "guardrail/_rules/starter.yaml"} <= names
+    assert {"guardrail/py.typed", "guardrail/_rules/schema.json", "guardrail/_rules/starter.yaml", "guardrail/_rules/demo.yaml"} <= names
     assert {f"guardrail/_lua/{path.name}" for path in (ROOT / "lua").iterdir()} <= names
     assert {"guardrail", f"guardrail_py-{guardrail.__version__}.dist-info"} == {name.split("/")[0] for name in names}
 
@@ -144,7 +144,7 @@ print(*sorted(f"{folder}/{path.name}" for folder in ("_lua", "_rules") for path 
 """
     found = run("-c", code, cwd=tmp_path, PYTHONPATH=str(installed)).split()
     expected = [f"_lua/{path.name}" for path in (ROOT / "lua").iterdir()]
-    assert sorted([*expected, "_rules/schema.json", "_rules/starter.yaml"]) == found
+    assert sorted([*expected, "_rules/demo.yaml", "_rules/schema.json", "_rules/starter.yaml"]) == found
 
 
 @pytest.mark.parametrize("command", [["-m", "guardrail"], ["bin/guardrail"]], ids=["module", "script"])

@@ -103,9 +103,9 @@ class BreakerMachine(RuleBasedStateMachine):
         for which, outcome in enumerate(outcomes[: len(self.under_way)]):
             self.end(step_us=step_us, which=which, outcome=outcome)
 
-    @rule(begins=st.lists(st.booleans(), min_size=1, max_size=4), step_us=STEPS)
-    def break_and_probe(self, begins: list[bool], step_us: int) -> None:
-        """Make it open, wait for as long as it says, and send probes whose streams may begin."""
+    @rule(begins=st.lists(st.booleans(), min_size=1, max_size=4), step_us=STEPS, outcome=OUTCOMES)
+    def break_and_probe(self, begins: list[bool], step_us: int, outcome: Outcome) -> None:
+        """Make it open, wait for as long as it says, and send probes whose streams may begin; one comes back."""
         for _ in range(6):
             if self.model.phase == "closed":
                 self.enter(step_us=0)
@@ -115,6 +115,17 @@ class BreakerMachine(RuleBasedStateMachine):
             self.enter(step_us=ruling.retry_after_us or 0)
             if begun and self.under_way:
                 self.begin(step_us=step_us, which=0, looks=begun)
+        if self.under_way:
+            self.end(step_us=step_us, which=0, outcome=outcome)
+
+    @rule()
+    def heal(self) -> None:
+        """Let everything go well for a while."""
+        for _ in range(5):
+            ruling = self.breaker.ask(self.state, self.now_us)
+            self.enter(step_us=ruling.retry_after_us or 0)
+            if self.under_way:
+                self.end(step_us=0, which=0, outcome="success")
 
     @rule(phase=st.sampled_from(["forced_open", "forced_closed", "closed"]), outcomes=st.lists(OUTCOMES, max_size=3))
     def force(self, phase: str, outcomes: list[Outcome]) -> None:

@@ -53,8 +53,8 @@ def test_what_is_missing_is_named_with_an_example():
         parse_rule({"resource": "a", "open_for": "5s"}, where="here")
     with pytest.raises(RuleError, match="got 'limt'; did you mean 'limit'"):
         rule("limt", rate="5/s")
-    with pytest.raises(RuleError, match=r"kind must be limit, breaker or bulkhead, got 5$"):
-        rule(5)
+    with pytest.raises(RuleError, match=r"kind must be limit, breaker or bulkhead, got 5; its fields are those of a limit$"):
+        rule(5, rate="5/s")
     with pytest.raises(RuleError, match="got 'queue'; its fields are those of a bulkhead"):
         rule("queue", max_concurrent=5)
 

@@ -57,7 +57,7 @@ def test_a_limit_says_little_and_means_this():
         "max_wait_us": 0,
         "scope": "shared",
         "on_store_error": "local",
-    } == rule.model_dump()
+    } == dict(rule)
     assert TokenBucket(100, MINUTE, 100) == rule.limit()
 
 

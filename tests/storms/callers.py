@@ -49,9 +49,9 @@ class Crowd:
     async def nap(self) -> None:
         await asyncio.sleep(self.scene.random.choice(NAPS))
 
-    async def work(self, resource: str = "r", cost: int = 1) -> str:
+    async def work(self, cost: int = 1) -> str:
         """Be the guarded code."""
-        with self.scene.call(resource, cost):
+        with self.scene.call(cost):
             await self.nap()
             if self.scene.random.random() < self.fails:
                 raise Broken
@@ -76,16 +76,13 @@ class Crowd:
         await asyncio.wait_for(self.coroutine(), self.scene.random.choice((0.001, 0.03)))
 
     async def siblings(self) -> None:
-        """One that fails cancels the others."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(2):
-                group.create_task(self.quietly(self.coroutine))
-
-    async def quietly(self, call: Callable[[], Awaitable[None]]) -> None:
+        """One that fails cancels the other."""
         try:
-            await call()
-        except (Broken, Refused):
-            raise asyncio.CancelledError from None
+            async with asyncio.TaskGroup() as group:
+                for _ in range(2):
+                    group.create_task(self.coroutine())
+        except* (Broken, Refused) as failed:
+            self.scene.tell(f"siblings: {failed!r}")
 
     async def with_fallback(self) -> None:
         async def answer(refused: Refused | None) -> str:
@@ -111,7 +108,7 @@ class Crowd:
         choice = self.scene.random.choice
         cost = choice((0, 1, 1, 2))
         async with self.scene.guard.enter("r", cost=cost, max_wait=choice(WAITS)):
-            await self.work("r", cost)
+            await self.work(cost)
 
     async def by_hand(self) -> None:
         permit = await self.scene.guard.atry_enter("r", max_wait=self.scene.random.choice(WAITS))
@@ -189,7 +186,7 @@ class Crowd:
 
     async def sync_stream(self) -> None:
         """A generator of synchronous code: read to the end, closed or dropped."""
-        stream = self.guarded("sync_stream", _counting(self), fallback=())()
+        stream = self._made.setdefault("sync_stream", self.scene.guard.guarded("q")(_counting(self)))()
         for _ in stream:
             await self.nap()
             if self.scene.random.random() < 0.4:
@@ -210,7 +207,7 @@ def _plain(crowd: Crowd) -> Callable[[], Awaitable[str]]:
 
 def _inner(crowd: Crowd) -> Callable[[], Awaitable[str]]:
     async def inner() -> str:
-        with crowd.scene.inside_only("s"):
+        with crowd.scene.visit("s"):
             await crowd.nap()
             return "done"
 
@@ -232,7 +229,7 @@ def _streaming(crowd: Crowd) -> Callable[[], AsyncIterator[int]]:
 
 def _counting(crowd: Crowd) -> Callable[[], Iterator[int]]:
     def counting() -> Iterator[int]:
-        with crowd.scene.call():
+        with crowd.scene.visit("q"):
             yield from range(2)
 
     return counting

@@ -88,9 +88,15 @@ class Scene:
                 self.starts[asked.gate.name].append((due_us, charge.cost))
 
     @contextmanager
-    def call(self, resource: str = "r", cost: int = 1) -> Iterator[None]:
-        """Stand for guarded code: as long as the block lasts, one more is inside."""
+    def call(self, cost: int = 1) -> Iterator[None]:
+        """Stand for the guarded code of a call to `r`."""
         self.starts_now(cost)
+        with self.visit("r"):
+            yield
+
+    @contextmanager
+    def visit(self, resource: str) -> Iterator[None]:
+        """Let one more be inside for as long as the block lasts."""
         self.inside[resource] += 1
         self.tell(f"in, {self.inside[resource]} inside {resource}")
         try:
@@ -168,7 +174,8 @@ class Scene:
 
         def noted(attempt: Attempt, now_us: int) -> None:
             admit(attempt, now_us)
-            self._admitted = attempt
+            if attempt.call.resource == "r":
+                self._admitted = attempt
 
         Attempt.admit = noted  # type: ignore[method-assign]
         try:

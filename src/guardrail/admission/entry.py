@@ -52,6 +52,7 @@ class Entry:
     def _hold(self, permit: Permit) -> Permit:
         if not permit:
             raise permit.refusal()
+        permit.is_held = True
         self._permit = permit
         return permit
 

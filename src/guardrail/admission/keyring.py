@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Container
 
 OVERFLOW = f"\0overflow {os.urandom(16).hex()}"  # the state that further keys share; nobody can send a key that is this
 LOOKS = 2  # old keys looked at for each new one: more than one, so that what is idle shrinks
@@ -28,19 +28,15 @@ class Keyring:
         self._keys: list[str] | None = None  # listed once there are many: until then nobody has to make room
         self._hand = 0
 
-    def room_for(
-        self,
-        key: str,
-        held: Collection[str],
-        is_idle: Callable[[str], bool],
-        forget: Callable[[str], None],
-    ) -> bool:
-        """Make room for a new *key*; False: all that were looked at are in use and the bound is reached.
+    def room_for(self, held: Collection[str], is_idle: Callable[[str], bool], forget: Callable[[str], None]) -> bool:
+        """Make room for one more key; False: all that were looked at are in use and the bound is reached.
+
+        The room stays until a key is added: what is asked for and then charges nothing takes none.
 
         Args:
             held: The keys that have a state.
-            is_idle: Tells whether an old key's state carries no information (or is gone already).
-            forget: Drops an old key's state.
+            is_idle: Tells whether a key's state carries no information (or is gone already).
+            forget: Drops a key's state.
         """
         keys = self._keys
         if keys is None:
@@ -49,16 +45,23 @@ class Keyring:
             keys = self._keys = list(held)
         full = len(keys) >= self.bound
         for _ in range(min(LOOKS_WHEN_FULL if full else LOOKS, len(keys))):
-            self._hand = (self._hand + 1) % len(keys)
             old = keys[self._hand]
             if is_idle(old):
                 forget(old)
-                keys[self._hand] = key
                 return True
-        if full:
-            return False
-        keys.append(key)
-        return True
+            self._hand = (self._hand + 1) % len(keys)
+        return not full
+
+    def add(self, key: str, held: Container[str]) -> None:
+        """Give the room that was made to *key*, which is about to have a state."""
+        keys = self._keys
+        if keys is None:
+            return
+        if keys and keys[self._hand] not in held:
+            keys[self._hand] = key
+            self._hand = (self._hand + 1) % len(keys)
+        else:
+            keys.append(key)
 
     def clear(self) -> None:
         """Forget all keys."""

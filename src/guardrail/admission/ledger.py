@@ -109,7 +109,7 @@ class Ledger:
         self.waiting = set()
         self._news, self._woken = [], []
         for bulkheads in self.bulkheads.values():
-            bulkheads.states.clear()
+            bulkheads.clear()
 
     def _begin(self) -> int:
         try:

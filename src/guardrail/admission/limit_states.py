@@ -127,7 +127,7 @@ class KeyedStates:
     def find(self, key: str, limit: AnyLimit, now_us: int) -> tuple[str, State]:
         found = self.written(key)
         if found is None:
-            if self._ring.room_for(key, self, lambda old: self._is_idle(old, now_us), self._drop):
+            if self._ring.room_for(self, lambda old: self._is_idle(old, now_us), self._drop):
                 return key, limit.fresh(now_us)
             if not self._ring.overflowed:
                 self._ring.overflowed = self.overflowed_now = True
@@ -139,6 +139,8 @@ class KeyedStates:
         return key, state if written is limit or written == limit else limit.adopt(state, written)
 
     def put(self, home: str, limit: AnyLimit, state: State) -> None:
+        if home not in self.main and home is not OVERFLOW and home not in self:
+            self._ring.add(home, self)
         if limit is self.limit or limit == self.limit:
             self.main[home] = keep(limit, state)
             if self._odd or self._older:
@@ -176,7 +178,8 @@ class KeyedStates:
     def forget(self, keys: list[str] | None) -> None:
         if keys is not None:
             for key in keys:
-                self._drop(key)
+                if key in self:  # it keeps its room, and may be dropped like any that is full
+                    self.put(key, self.limit, self.limit.fresh(0))
             return
         self.main.clear()
         self._odd.clear()

@@ -45,7 +45,9 @@ class ObjectStates(Generic[S]):
         """Return where *key* is kept and its state, which exists from the first look."""
         state = self.states.get(key)
         if state is None:
-            if not self._ring.room_for(key, self.states, lambda old: self._may_go(old, now_us), self._drop):
+            if self._ring.room_for(self.states, lambda old: self._may_go(old, now_us), self._drop):
+                self._ring.add(key, self.states)
+            else:
                 if not self._ring.overflowed:
                     self._ring.overflowed = self.overflowed_now = True
                 key = OVERFLOW
@@ -59,6 +61,12 @@ class ObjectStates(Generic[S]):
         home, state = self.find(key, now_us)
         self._pinned.add(home)
         return state
+
+    def clear(self) -> None:
+        """Forget all of them, in a forked child: who holds on to one is the parent's."""
+        self.states.clear()
+        self._pinned.clear()
+        self._ring.clear()
 
     def _may_go(self, key: str, now_us: int) -> bool:
         state = self.states.get(key)

@@ -53,8 +53,10 @@ class RateLookup:
 
             getLogger("guardrail.overrides").warning("a rate lookup failed; the last known rate stays", exc_info=True)
             terms = known[1] if known else None
-        if known is not None or self._ring.room_for(key, self._remembered, lambda _: True, self._drop):
-            self._remembered[key] = (now_us, terms)
+        if known is None:
+            self._ring.room_for(self._remembered, lambda _: True, self._drop)
+            self._ring.add(key, self._remembered)
+        self._remembered[key] = (now_us, terms)
         return terms
 
     def _drop(self, key: str) -> None:

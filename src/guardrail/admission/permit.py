@@ -27,13 +27,18 @@ REFUSALS: dict[Kind, type[Refused]] = {"limit": RateLimited, "breaker": BreakerO
 
 
 class Permit:
-    """Say whether a call may go ahead; true if it may. Safe from any thread or task."""
+    """Say whether a call may go ahead; true if it may. Safe from any thread or task.
 
-    __slots__ = ("_attempt", "_decision")
+    Attributes:
+        is_held: Something ends it for sure, such as a decorated generator. Collected in one cycle with that, it goes first.
+    """
+
+    __slots__ = ("_attempt", "_decision", "is_held")
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
         self._decision: Decision | None = None
+        self.is_held = False
 
     def __bool__(self) -> bool:
         return self._attempt.granted
@@ -93,9 +98,11 @@ class Permit:
     def __del__(self) -> None:
         attempt = self._attempt
         if attempt.granted and not attempt.ended:
+            text = f"{self!r} was dropped; call its exit()"
             ignored: list[Outcome] = ["ignored" for _ in attempt.tickets()]
             attempt.ledger.soon(lambda: attempt.leave("ignored", ignored))
-            warnings.warn(f"{self!r} was dropped; call its exit()", ResourceWarning, stacklevel=2, source=self)
+            if not self.is_held:
+                warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
 
 
 def enter(gates: Sequence[Gate], call: Call, ledger: Ledger) -> Permit:

@@ -101,7 +101,7 @@ def explain(rules: RuleSet, question: Question) -> Explanation:
     asked = tuple(_asked(gate, effective[gate.order].rule, call) for gate in gates)
     names = {one.rule.name for one in asked}
     others = sorted((silent(rule, question) for rule in rules if rule.name not in names), key=lambda one: not one.fits)
-    fitting = [one.rule for one in (*asked, *(other for other in others if other.fits))]
+    fitting = [one.rule for one in asked] + [one.rule for one in others if one.fits]
     return Explanation(
         question=question,
         rules=rules,

@@ -92,12 +92,12 @@ class Binding:
     def enter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Permit:
         """Take one call through the flow, waiting in this thread."""
         plan = self.current()
-        return enter(plan.gates, self._call(args, kwargs), plan.ledger)
+        return _held(enter(plan.gates, self._call(args, kwargs), plan.ledger))
 
     async def aenter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Permit:
         """Take one call through the flow, waiting in this task."""
         plan = self.current()
-        return await aenter(plan.gates, self._call(args, kwargs), plan.ledger)
+        return _held(await aenter(plan.gates, self._call(args, kwargs), plan.ledger))
 
     def answers(self, error: BaseException) -> Fallback | None:
         """Return the fallback if it answers this error of the function."""
@@ -122,6 +122,11 @@ class Binding:
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         return Call(self.resource, self.arguments.getter(self.resource, args, kwargs))
+
+
+def _held(permit: Permit) -> Permit:
+    permit.is_held = True
+    return permit
 
 
 def _only_the_flow(*_: object) -> Slow:

@@ -31,7 +31,7 @@ def read_files(path: str | Path) -> dict[str, bytes]:
 
 
 def _is_rule_file(file: Path) -> bool:
-    return file.suffix in _ENDINGS and not file.name.startswith(".") and file.is_file()
+    return file.name.endswith(_ENDINGS) and not file.name.startswith(".") and not file.is_dir()
 
 
 def _content(file: Path) -> bytes:

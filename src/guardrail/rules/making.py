@@ -119,7 +119,7 @@ def _without_kind(fields: Mapping[str, Any]) -> list[Mistake]:
     elif kind is UNREADABLE:
         mistakes = []
     else:
-        perhaps = did_you_mean(kind, MODELS) if isinstance(kind, str) else perhaps
+        perhaps = (did_you_mean(kind, MODELS) if isinstance(kind, str) else "") or perhaps
         mistakes = [Mistake(("kind",), f"kind must be {any_of(MODELS)}, got {shown(kind)}{perhaps}")]
     rest = {name: value for name, value in fields.items() if name != "kind"}
     merged = {"name": "unnamed", **rest}
