@@ -44,7 +44,9 @@ def ours() -> dict[str, Callable[[str], str]]:
         "limit, keyed": guard.limit(**limit, key="user", name="b")(work),
         "breaker": guard.breaker(name="c")(work),
         "bulkhead": guard.bulkhead(100, name="d")(work),
-        "all three stacked": guard.breaker(name="e")(guard.limit(**limit, name="e")(guard.bulkhead(100, name="e")(work))),
+        "all three stacked": guard.breaker(name="e")(
+            guard.limit(**limit, name="e")(guard.bulkhead(100, name="e")(work))
+        ),
         "no rule": guard.guarded("f")(work),
     }
 
@@ -108,7 +110,9 @@ def peers() -> dict[tuple[str, str], Callable[[str], str]]:
         ("breaker", "circuitbreaker"): circuitbreaker.circuit(work),
         ("breaker", "pyresilience"): resilient(circuit_breaker=breaks)(work),
         ("bulkhead", "pyresilience"): resilient(bulkhead=places)(work),
-        ("all three stacked", "pyresilience"): resilient(circuit_breaker=breaks, rate_limiter=rates, bulkhead=places)(work),
+        ("all three stacked", "pyresilience"): resilient(circuit_breaker=breaks, rate_limiter=rates, bulkhead=places)(
+            work
+        ),
     }
 
 
@@ -131,7 +135,11 @@ def table(best: dict[object, float]) -> str:
     lines = ["| job | | ns | times a bare wrapper | budget |", "|---|---|---:|---:|---:|"]
     lines.append(f"| bare `functools.wraps` wrapper | | {base * 1e9:.0f} | 1.0 | |")
     for job in [*BUDGETS, "no rule"]:
-        rows = {who: seconds for (what, who), seconds in ((key, s) for key, s in best.items() if key != "bare") if what == job}
+        rows = {
+            who: seconds
+            for (what, who), seconds in ((key, s) for key, s in best.items() if key != "bare")
+            if what == job
+        }
         for who, seconds in sorted(rows.items(), key=lambda row: row[1]):
             budget = f"{BUDGETS[job]}" if who == "guardrail" and job in BUDGETS else ""
             name = "**guardrail**" if who == "guardrail" else who

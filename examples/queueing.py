@@ -6,6 +6,7 @@ Prints:
 """
 
 import asyncio
+import itertools
 import time
 
 from guardrail import bulkhead, limit
@@ -31,7 +32,7 @@ async def main() -> None:
     await asyncio.gather(*(render() for _ in range(20)))
     print(f"never more than {most} at once")
     await asyncio.gather(*(send() for _ in range(6)))
-    gaps = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
     print(f"{len(starts)} calls, started {'20 ms' if sum(gaps) >= 0.0999 else 'too little'} apart")
 
 

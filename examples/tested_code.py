@@ -4,8 +4,8 @@ Run by pytest as well as by Python.
 """
 
 from guardrail import Guard
-from guardrail.testing import FakeClock, RecordingListener, force_open
 from guardrail.telemetry.events import CallRefused
+from guardrail.testing import FakeClock, RecordingListener, force_open
 
 clock, seen = FakeClock(), RecordingListener()
 guard = Guard(clock=clock, listeners=[seen])
@@ -18,7 +18,7 @@ def rates() -> str:
 
 
 def test_the_eleventh_call_of_a_minute_gets_the_fallback():
-    assert ["today's rates"] * 10 == [rates() for _ in range(10)]
+    assert [rates() for _ in range(10)] == ["today's rates"] * 10
     assert rates() == "yesterday's rates"
     assert [event.rule for event in seen.of(CallRefused)] == ["bank/limit"]
     clock.advance(6)

@@ -12,7 +12,9 @@ from guardrail.testing import FakeClock, substituted
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-PYTHON = [(code, after) for (kind, code), after in zip(BLOCKS, [*BLOCKS[1:], ("", "")], strict=True) if kind == "python"]
+PYTHON = [
+    (code, after) for (kind, code), after in zip(BLOCKS, [*BLOCKS[1:], ("", "")], strict=True) if kind == "python"
+]
 
 
 @pytest.mark.parametrize(("code", "after"), PYTHON, ids=[f"block {number}" for number, _ in enumerate(PYTHON)])

@@ -192,4 +192,4 @@ def same(transition: Transition | None, changes: list[Change]) -> None:
 
 
 TestBreaker = BreakerMachine.TestCase
-TestBreaker.settings = settings(deadline=None, max_examples=250, stateful_step_count=40)
+TestBreaker.settings = settings(deadline=None, max_examples=150, stateful_step_count=40)

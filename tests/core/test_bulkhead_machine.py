@@ -48,6 +48,11 @@ class BulkheadMachine(RuleBasedStateMachine):
             if room:
                 self.row.append((self.names, returning))
 
+    @rule(returning=st.lists(st.booleans(), min_size=2, max_size=6))
+    def crowd(self, returning: list[bool]) -> None:
+        for one in returning:
+            self.enter(returning=one, waits=True)
+
     @precondition(lambda self: self.inside > len(self.granted))
     @rule()
     def leave_the_inside(self) -> None:

@@ -34,7 +34,9 @@ def parts(text: str, separator: str) -> tuple[list[str], list[str]]:
 
 def fits(wanted: list[str], found: list[str]) -> bool:
     """Tell whether each part is as wanted."""
-    return len(wanted) == len(found) and all(re.fullmatch(regex(part), text) for part, text in zip(wanted, found, strict=True))
+    return len(wanted) == len(found) and all(
+        re.fullmatch(regex(part), text) for part, text in zip(wanted, found, strict=True)
+    )
 
 
 def regex(part: str) -> str:

@@ -1,6 +1,7 @@
 """Whatever is in a file: rules or a RuleError, never anything else, in bounded time and memory."""
 
 import re
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from guardrail.errors import RuleError
-from guardrail.rules import RuleSet, reader
+from guardrail.rules import reader
 from guardrail.rules.page import LARGEST_FILE
+from guardrail.rules.ruleset import RuleSet
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = [
@@ -29,14 +31,22 @@ PIECES = [
 def outcome(content):
     try:
         return RuleSet.parse(content)
-    except RuleError as refused:
-        assert refused.problems
-        assert str(refused)
-        for problem in refused.problems[:-1]:
-            assert problem.line is not None
-            assert problem.line >= 1
-            assert problem.column >= 1
-        return refused
+    except RuleError as wrong:
+        refused = wrong
+    assert str(refused)
+    for problem in refused.problems[:1_000]:
+        assert problem.message
+        assert problem.line >= 1
+        assert problem.column >= 1
+    return refused
+
+
+def mutated(sample, changes):
+    content = bytearray(sample)
+    for place, length, piece in changes:
+        start = place % (len(content) + 1)
+        content[start : start + length] = piece
+    return bytes(content)
 
 
 @given(st.binary(max_size=200))
@@ -64,30 +74,23 @@ def test_any_pieces_of_rules_are_rules_or_a_RuleError(content):
     outcome(content)
 
 
-changes = st.lists(st.tuples(st.integers(0, 5_000), st.integers(0, 12), st.sampled_from(PIECES)), min_size=1, max_size=4)
+changes = st.lists(
+    st.tuples(st.integers(0, 5_000), st.integers(0, 12), st.sampled_from(PIECES)), min_size=1, max_size=4
+)
 
 
 @settings(max_examples=200)
 @given(st.sampled_from(SAMPLES), changes)
 def test_any_mutation_of_a_rule_file_is_rules_or_a_RuleError(sample, changes):
-    content = bytearray(sample)
-    for start, length, piece in changes:
-        start %= len(content) + 1
-        content[start : start + length] = piece
-    outcome(bytes(content))
+    outcome(mutated(sample, changes))
 
 
-@pytest.mark.parametrize("loader", ["CSafeLoader", "SafeLoader"])
 @settings(max_examples=60)
-@given(sample=st.sampled_from(SAMPLES), changes=changes)
-def test_both_parsers_of_YAML_agree_whether_a_file_can_be_used(loader, sample, changes):
-    content = bytearray(sample)
-    for start, length, piece in changes:
-        start %= len(content) + 1
-        content[start : start + length] = piece
+@given(st.sampled_from(SAMPLES), changes)
+def test_the_parser_in_Python_is_as_patient_as_libyaml(sample, changes):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "_Loader", getattr(yaml, loader, yaml.SafeLoader))
-        outcome(bytes(content))
+        patch.setattr(reader, "_Loader", yaml.SafeLoader)
+        outcome(mutated(sample, changes))
 
 
 def test_every_prefix_of_a_rule_file_is_rules_or_a_RuleError():
@@ -110,47 +113,59 @@ values = st.recursive(
 FIELDS = sorted(set(re.findall(r"^    ([a-z_]+):", b"".join(SAMPLES).decode("utf-8", "replace"), re.MULTILINE)))
 
 
-@given(st.dictionaries(st.one_of(st.sampled_from([*FIELDS, "kind", "resource", "rate"]), st.text(max_size=5)), values, max_size=6))
+@given(
+    st.dictionaries(
+        st.one_of(st.sampled_from([*FIELDS, "kind", "resource", "rate"]), st.text(max_size=5)), values, max_size=6
+    )
+)
 @example({"kind": "limit", "resource": [[]], "rate": {}, "when": {1: {2: 3}}, "overrides": [1]})
 @example({"kind": ["limit"], "resource": {}, "key": [[["a"]]]})
 @example({"kind": "limit", "resource": {0: "a"}, "rate": "1/s"})
 def test_any_plain_values_are_rules_or_a_RuleError(fields):
-    for values in ([fields], fields, {"version": 1, "rules": [fields], "defaults": {"limit": fields, "breaker": fields}}):
+    for values in (
+        [fields],
+        fields,
+        {"version": 1, "rules": [fields], "defaults": {"limit": fields, "breaker": fields}},
+    ):
         try:
             RuleSet.parse(values)
-        except RuleError as refused:
-            assert str(refused)
+        except RuleError as wrong:
+            refused = str(wrong)
+            assert refused
 
 
+SIZE = LARGEST_FILE // 16
 START = b"version: 1\nrules:\n  - resource: a\n    kind: limit\n    rate: 5/s\n    key: u\n"
 BOMBS = {
-    "deep lists": b"[" * LARGEST_FILE,
-    "deep blocks": b"- " * (LARGEST_FILE // 2),
-    "aliases": b"a: &a [x]\nb: [" + b"*a," * 1_000_000 + b"]",
+    "deep lists": b"[" * SIZE,
+    "deep blocks": b"- " * (SIZE // 2),
+    "aliases": b"a: &a [x]\nb: [" + b"*a," * (SIZE // 3 - 10) + b"]",
     "billion laughs": b"a0: &a0 [x]\n" + b"".join(b"a%d: &a%d [%s]\n" % (n, n, b"*a%d," % (n - 1) * 9) for n in range(1, 30)),
-    "unquoted stars": b"- *.x\n" * 600_000,
-    "unknown keys": START + b"".join(b"    burs%d: 1\n" % n for n in range(90_000)),
-    "duplicate keys": b"a: 1\n" * 800_000,
-    "documents": b"---\n" * 1_000_000,
-    "one long line": b"version: " + b"a" * (LARGEST_FILE - 100),
-    "one long key": START + b"    " + b"a" * (LARGEST_FILE - 200) + b": 1\n",
-    "variables": START + b"    name: '" + b"${PATH}" * 500_000 + b"'\n",
-    "open variables": START + b"    name: '" + b"${a:-" * 700_000 + b"'\n",
-    "wrong overrides": START + b"    overrides:\n" + b"".join(b"      k%d: x\n" % n for n in range(90_000)),
-    "rates that do not fit": START + b"    overrides:\n" + b"".join(b"      k%d: 9007%d/1000003s\n" % (n, n) for n in range(9_000)),
-    "long patterns": START + b"    except:\n" + b"".join(b"      - '*/%s%d'\n" % (b"a/" * 480, n) for n in range(1_000)),
-    "question marks": b"? " * (LARGEST_FILE // 2),
-    "empty lines": b"\n" * LARGEST_FILE,
+    "unquoted stars": b"- *.x\n" * (SIZE // 6),
+    "unknown keys": START + b"".join(b"    burs%d: 1\n" % n for n in range(5_000)),
+    "duplicate keys": b"a: 1\n" * (SIZE // 5),
+    "documents": b"---\n" * (SIZE // 4),
+    "one long line": b"version: " + b"a" * (SIZE - 100),
+    "one long key": START + b"    " + b"a" * (SIZE - 200) + b": 1\n",
+    "variables": START + b"    name: '" + b"${PATH}" * (SIZE // 8) + b"'\n",
+    "open variables": START + b"    name: '" + b"${a:-" * (SIZE // 6) + b"'\n",
+    "wrong overrides": START + b"    overrides:\n" + b"".join(b"      k%d: x\n" % n for n in range(5_000)),
+    "rates that do not fit": START + b"    overrides:\n" + b"".join(b"      k%d: 9007%d/1000003s\n" % (n, n) for n in range(4_500)),
+    "long patterns": START + b"    except:\n" + b"".join(b"      - '*/%s%d'\n" % (b"a/" * 480, n) for n in range(250)),
+    "question marks": b"? " * (SIZE // 2),
+    "empty lines": b"\n" * SIZE,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS.keys())
-def test_no_file_takes_more_than_its_share_of_memory(bomb):
-    """Time has the runner's limit; what a file of 4 MiB may take of memory is counted."""
-    assert len(bomb) <= LARGEST_FILE
+def test_no_file_takes_more_than_its_share_of_time_and_memory(bomb):
+    """A sixteenth of the largest file; a whole one may take as much more."""
+    assert len(bomb) <= SIZE
+    started = time.process_time()
     tracemalloc.start()
     try:
         outcome(bomb)
-        assert tracemalloc.get_traced_memory()[1] < 400 * 2**20
+        assert tracemalloc.get_traced_memory()[1] < 32 * 2**20
     finally:
         tracemalloc.stop()
+    assert time.process_time() - started < 10

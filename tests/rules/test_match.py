@@ -1,5 +1,7 @@
 """Which resources a pattern means, and that looking it up costs the same among ten rules and among ten thousand."""
 
+import re
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -100,7 +102,7 @@ def test_two_stars_stand_only_at_the_end_as_a_segment_of_their_own(pattern):
 
 @pytest.mark.parametrize("pattern", ["/v1/{id", "/v1/id}", "/{a/b}", "{a{b}}"])
 def test_a_brace_needs_its_partner_in_the_same_segment(pattern):
-    with pytest.raises(ValueError, match="must close each { with a } within one segment"):
+    with pytest.raises(ValueError, match=re.escape("must close each { with a } within one segment")):
         compile_pattern(pattern)
 
 

@@ -13,7 +13,8 @@ from guardrail.core.sliding_log import SlidingLog
 from guardrail.core.sliding_window import SlidingWindow
 from guardrail.core.token_bucket import TokenBucket
 from guardrail.errors import RuleError
-from guardrail.rules import parse_rule
+from guardrail.rules.making import parse_rule
+from guardrail.rules.scalars import Bare
 from guardrail.rules.units import Rate, parse_rate
 
 SECOND, MINUTE = 1_000_000, 60_000_000
@@ -182,8 +183,9 @@ def test_overrides_are_rates_per_value_of_the_key():
     assert {"10.0.0.7": Rate(1000, MINUTE), "42": Rate(5, SECOND), "": Rate(1, SECOND)} == rule.overrides
 
 
-def test_a_mode_of_False_is_an_off_that_another_parser_misread():
-    assert "off" == limit(mode=False).mode
+@pytest.mark.parametrize("mode", ["off", False, Bare("off"), Bare("Off"), Bare("false")])
+def test_an_off_is_meant_whatever_a_parser_has_made_of_it(mode):
+    assert "off" == limit(mode=mode).mode
 
 
 REFUSED = [
@@ -202,6 +204,8 @@ REFUSED = [
     ({"resource": {"a": 1}}, "resource must be text, got a mapping; put text that has { } or ': ' in it in quotes"),
     ({"resource": ["a", None]}, "resource[1] must be text, got None"),
     ({"mode": True}, "mode must be enforce, shadow or off, got True"),
+    ({"mode": Bare("no")}, "mode must be enforce, shadow or off, got 'no'"),
+    ({"mode": "false"}, "mode must be enforce, shadow or off, got 'false'"),
     ({"mode": ["off"]}, "mode must be enforce, shadow or off, got a list"),
     ({"when": "plan"}, "when must be a mapping such as {plan: free}, got 'plan'"),
     ({"overrides": 5, "key": "a"}, "overrides must be a mapping such as {vip: 1000/min}, got 5"),
@@ -252,7 +256,13 @@ def test_all_mistakes_of_a_rule_come_at_once():
     ] == [next(start for start in STARTS if message.startswith(start)) for message in found]
 
 
-STARTS = ["rate must be", "burst must be", "unknown key 'colour'", "burst applies to", "overrides needs exactly one key"]
+STARTS = [
+    "rate must be",
+    "burst must be",
+    "unknown key 'colour'",
+    "burst applies to",
+    "overrides needs exactly one key",
+]
 
 
 def test_a_wrong_option_is_no_reason_to_complain_about_others():

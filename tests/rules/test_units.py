@@ -138,8 +138,9 @@ def test_a_rate_that_is_shown_reads_as_itself(amount, period_us):
 def test_any_text_is_a_rate_or_a_ValueError(text):
     try:
         rate = parse_rate(text)
-    except ValueError as refused:
-        assert str(refused).startswith("must ")
+    except ValueError as wrong:
+        refused = str(wrong)
+        assert refused.startswith("must ")
     else:
         assert rate.amount >= 1
         assert rate.period_us >= 1

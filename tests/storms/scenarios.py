@@ -116,6 +116,7 @@ async def reload(scene: Scene, rules: list[Rule]) -> None:
         changed = [_changed(rule, chance) for rule in rules]
         scene.guard.apply(ruleset(*(rule for rule in changed if rule is not None)))
         scene.tell("reloaded")
+    await asyncio.sleep(0)  # one reload in one step
     scene.guard.apply(ruleset(*rules))
 
 

@@ -30,7 +30,6 @@ from guardrail.admission.limit_gate import LimitGate
 from guardrail.admission.single import Numbers, Shape, limited, limited_by_key, placed, watched
 from guardrail.admission.stock import BY_RESOURCE
 from guardrail.clock import SystemClock
-from guardrail.core.breaker import Breaker
 from guardrail.core.breaker_state import BreakerState, Ticket
 from guardrail.core.token_bucket import TokenBucket
 
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from guardrail.admission.gate import Gate
     from guardrail.admission.ledger import Ledger
     from guardrail.admission.waiter import Waiter
+    from guardrail.core.breaker import Breaker
     from guardrail.core.bulkhead import BulkheadState
 
 NO_KEY = KeyReader(None, lambda _args, _kwargs: "")

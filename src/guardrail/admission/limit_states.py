@@ -62,36 +62,38 @@ class LimitStates(Protocol):
 class OneState:
     """Keep the one state of a rule without a key."""
 
-    __slots__ = ("kept", "limit", "overflowed_now")
+    __slots__ = ("_before", "kept", "limit", "overflowed_now")
     bound = 1
 
     def __init__(self, limit: AnyLimit, now_us: int) -> None:
         self.limit = limit
         self.overflowed_now = False
         self.kept = keep(limit, limit.fresh(now_us))
+        self._before: tuple[AnyLimit, State] | None = None  # as written under earlier numbers, until it is touched
 
     def find(self, key: str, limit: AnyLimit, now_us: int) -> tuple[str, State]:
-        state = state_of(self.kept)
-        return key, state if limit == self.limit else limit.adopt(state, self.limit)
+        written, state = self.written(key)
+        return key, state if limit == written else limit.adopt(state, written)
 
     def put(self, home: str, limit: AnyLimit, state: State) -> None:
         if limit != self.limit:  # a call from before a reload: it counts, in the numbers of now
             state = self.limit.adopt(state, limit)
+        self._before = None
         if isinstance(self.kept, Cell):
             self.kept.debt, self.kept.last_us = state
         else:
             self.kept = state
 
-    def written(self, home: str) -> tuple[AnyLimit, State] | None:
-        return self.limit, state_of(self.kept)
+    def written(self, home: str) -> tuple[AnyLimit, State]:
+        return self._before or (self.limit, state_of(self.kept))
 
     def switch(self, limit: AnyLimit) -> None:
         if limit == self.limit:
             return
-        retired, self.kept = self.kept, keep(limit, limit.adopt(state_of(self.kept), self.limit))
-        self.limit = limit
-        if isinstance(retired, Cell):
-            retired.last_us = RETIRED_US  # a closure of the earlier rules that still holds it takes the slow path
+        self._before = self.written("")
+        retire(self.kept)
+        self.limit, self.kept = limit, keep(limit, limit.fresh(0))
+        retire(self.kept)
 
     def forget(self, keys: list[str] | None) -> None:
         self.put("", self.limit, self.limit.fresh(0))
@@ -166,14 +168,14 @@ class KeyedStates:
     def switch(self, limit: AnyLimit) -> None:
         if limit == self.limit:
             return
-        if self.main:
-            self._older.insert(0, (self.limit, self.main))
-            self.main = {}
+        self._older.insert(0, (self.limit, self.main))
+        self.main = {}  # another one even if it is empty: a closure of the earlier numbers may still hold on to it
         self.limit = limit
         self._older = [(old, shelf) for old, shelf in self._older if shelf]
         while len(self._older) > OLDER_SHELVES:
             old, shelf = self._older.pop()
             self._odd.update((key, (old, state_of(kept))) for key, kept in shelf.items())
+            shelf.clear()
 
     def forget(self, keys: list[str] | None) -> None:
         if keys is not None:
@@ -206,6 +208,12 @@ def keep(limit: AnyLimit, state: State) -> Kept:
         debt, last_us = state
         return Cell(debt, last_us)
     return state
+
+
+def retire(kept: Kept) -> None:
+    """Send closures that hold on to this the slow way: the flow knows which numbers it is written in."""
+    if isinstance(kept, Cell):
+        kept.last_us = RETIRED_US
 
 
 def state_of(kept: Kept) -> State:

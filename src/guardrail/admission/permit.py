@@ -30,10 +30,10 @@ class Permit:
     """Say whether a call may go ahead; true if it may. Safe from any thread or task.
 
     Attributes:
-        is_held: Something ends it for sure, such as a decorated generator. Collected in one cycle with that, it goes first.
+        is_held: Something ends it for sure, such as a decorated generator: nobody is told to.
     """
 
-    __slots__ = ("_attempt", "_decision", "is_held")
+    __slots__ = ("_attempt", "_decision", "_dropped", "is_held")
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
@@ -96,13 +96,30 @@ class Permit:
         return kind(self._attempt.call.resource, decision)
 
     def __del__(self) -> None:
+        if self._attempt.granted and not self._attempt.ended:
+            self._dropped = Dropped(self._attempt, None if self.is_held else f"{self!r} was dropped; call its exit()")
+
+
+class Dropped:
+    """End the call of a permit that nobody has ended, once the permit is gone.
+
+    It goes with the permit, and not before: of a cycle, all is finalized before anything is freed, in any order, and a
+    generator that has the permit ends the call itself when its own cleanup is done.
+    """
+
+    __slots__ = ("_attempt", "_warning")
+
+    def __init__(self, attempt: Attempt, warning: str | None) -> None:
+        self._attempt = attempt
+        self._warning = warning
+
+    def __del__(self) -> None:
         attempt = self._attempt
-        if attempt.granted and not attempt.ended:
-            text = f"{self!r} was dropped; call its exit()"
+        if not attempt.ended:
             ignored: list[Outcome] = ["ignored" for _ in attempt.tickets()]
             attempt.ledger.soon(lambda: attempt.leave("ignored", ignored))
-            if not self.is_held:
-                warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
+            if self._warning is not None:
+                warnings.warn(self._warning, ResourceWarning, stacklevel=2, source=attempt)
 
 
 def enter(gates: Sequence[Gate], call: Call, ledger: Ledger) -> Permit:
@@ -127,7 +144,7 @@ def peek(gates: Sequence[Gate], call: Call, ledger: Ledger) -> Decision:
     return attempt.decision()
 
 
-def checked_cost(cost: int) -> int:
+def checked_cost(cost: object) -> int:
     """Return *cost*.
 
     Raises:

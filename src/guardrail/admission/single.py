@@ -61,7 +61,9 @@ def limited(function: Callable[..., Any], host: Host, renewed: Renewed, otherwis
     return wrapper
 
 
-def limited_by_key(function: Callable[..., Any], host: Host, renewed: Renewed, otherwise: Otherwise) -> Callable[..., Any]:
+def limited_by_key(
+    function: Callable[..., Any], host: Host, renewed: Renewed, otherwise: Otherwise
+) -> Callable[..., Any]:
     """Guard a function by a token bucket for each value of a key."""
     numbers: Numbers = (NO_EPOCH, *(None,) * 11)
 

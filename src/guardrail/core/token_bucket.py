@@ -5,8 +5,8 @@ wait, the span counts from start to start and is T + 1: a start is rounded up to
 
 The state is (debt, last_us): what was missing from full at the last write, in units of 1/p token, of which r drain in a
 microsecond. A call that waits charges at once, so that the debt goes above what a full bucket holds. While it is there
-somebody may be waiting, whose start has been promised on the strength of all that was charged before; so nothing is
-given back then, but by the last one charged.
+somebody may be waiting, whose start was promised on the strength of all that had been charged; so nothing is given back
+then, but by the last one charged, and by that one only the whole.
 """
 
 from __future__ import annotations
@@ -99,9 +99,12 @@ class TokenBucket:
 
     def give_back(self, state: BucketState, now_us: int, cost: int, charge: Charge) -> BucketState:
         debt, last_us = state
-        if charge.state[0] == LARGEST:  # it was cut off there, and how much of it counts is not known
+        newest = state == charge.state
+        if charge.waited and not newest:
             return state
-        if state != charge.state and (charge.waited or self._somebody_may_wait(state, now_us)):
+        if self._somebody_may_wait(state, now_us) and not (newest and cost == charge.cost):
+            return state
+        if charge.state[0] == LARGEST:  # it was cut off there, and how much of it counts is not known
             return state
         elapsed_us = now_us - charge.at_us
         returned = max(0, cost * self.p - elapsed_us * self.r)

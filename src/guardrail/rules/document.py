@@ -66,10 +66,8 @@ def _check_keys(origin: Origin, root: Mapping[Any, Any]) -> None:
             guess = did_you_mean(key, _KEYS) or f"; a file has {any_of(_KEYS)}"
             origin.report((key,), f"unknown key {shown(key)}{guess}", at_key=True)
     version = root.get("version")
-    if "version" not in root:
-        if origin.complete:
-            origin.report((), "the file needs a version; write version: 1")
-    elif not isinstance(version, Unreadable) and (version != 1 or type(version) is not int):
+    wrong = version != 1 or type(version) is not int
+    if "version" in root and wrong and not isinstance(version, Unreadable):
         origin.report(("version",), f"version must be 1, got {shown(version)}")
 
 

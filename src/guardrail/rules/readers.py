@@ -114,7 +114,7 @@ def one_of(*choices: str) -> Callable[[object], str]:
 
     def read_word(value: object) -> str:
         if isinstance(value, str) and value in choices:
-            return str(value)  # a bare `off` is the word it is meant as
+            return str(value)
         guess = did_you_mean(value, choices) if isinstance(value, str) else ""
         raise ValueError(f"must be {any_of(choices)}, got {shown(_filled(value))}{guess}")
 
@@ -122,8 +122,9 @@ def one_of(*choices: str) -> Callable[[object], str]:
 
 
 def read_mode(value: object) -> str:
-    """Read a mode; where a YAML 1.1 loader made False of a bare `off`, that too."""
-    return "off" if value is False else one_of(*MODES)(value)
+    """Read a mode. A bare `off` is meant, and still meant when other tools have made False or `false` of it."""
+    is_off = value is False or (isinstance(value, Bare) and value.lower() in {"off", "false"})
+    return "off" if is_off else one_of(*MODES)(value)
 
 
 def mapping_like(example: str) -> Callable[[object], object]:

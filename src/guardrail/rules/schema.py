@@ -52,7 +52,7 @@ def json_schema() -> dict[str, Any]:
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "guardrail rules",
-        **_mapping("Limits, breakers and bulkheads.", document, ["version", "rules"]),
+        **_mapping("Limits, breakers and bulkheads.", document, ["rules"]),
         "definitions": definitions,
     }
 
