@@ -61,6 +61,10 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @rule(step_us=STEPS)
     def enter(self, step_us: int) -> None:
+        self.knock(step_us)
+
+    def knock(self, step_us: int = 0) -> int:
+        """Enter, or return how long to wait for that."""
         self.look(step_us)
         ruling = self.breaker.ask(self.state, self.now_us)
         assert self.model.admits_at(self.model.time) == ruling.allowed
@@ -69,10 +73,11 @@ class BreakerMachine(RuleBasedStateMachine):
             call, changes = self.model.enter()
             same(transition, changes)
             self.under_way.append((ticket, call))
-        else:
-            reasons = {"open": "breaker_open", "half_open": "breaker_probing", "forced_open": "breaker_forced"}
-            assert reasons[self.model.phase] == ruling.reason
-            self.retry_after_is_exact(ruling.retry_after_us)
+            return 0
+        reasons = {"open": "breaker_open", "half_open": "breaker_probing", "forced_open": "breaker_forced"}
+        assert reasons[self.model.phase] == ruling.reason
+        self.retry_after_is_exact(ruling.retry_after_us)
+        return ruling.retry_after_us or 0
 
     @precondition(lambda self: self.under_way)
     @rule(step_us=STEPS, which=WHICH, looks=st.booleans())
@@ -111,8 +116,7 @@ class BreakerMachine(RuleBasedStateMachine):
                 self.enter(step_us=0)
                 self.end(step_us=7, which=0, outcome="failure")
         for begun in begins:
-            ruling = self.breaker.ask(self.state, self.now_us)
-            self.enter(step_us=ruling.retry_after_us or 0)
+            self.come_back()
             if begun and self.under_way:
                 self.begin(step_us=step_us, which=0, looks=begun)
         if self.under_way:
@@ -122,8 +126,7 @@ class BreakerMachine(RuleBasedStateMachine):
     def heal(self) -> None:
         """Let everything go well for a while."""
         for _ in range(5):
-            ruling = self.breaker.ask(self.state, self.now_us)
-            self.enter(step_us=ruling.retry_after_us or 0)
+            self.come_back()
             if self.under_way:
                 self.end(step_us=0, which=0, outcome="success")
 
@@ -139,12 +142,17 @@ class BreakerMachine(RuleBasedStateMachine):
     def reload(self, breaker: Breaker, same_shape: bool) -> None:
         self.look(0)
         if same_shape:
-            breaker = replace(self.breaker, open_for_us=1, open_for_max_us=None, probe_timeout_us=3)
+            breaker = replace(self.breaker, open_for_us=1, open_for_max_us=5, probe_timeout_us=3)
         breaker.adopt(self.state, self.breaker)
         if (breaker.window_us, breaker.window_calls) != (self.breaker.window_us, self.breaker.window_calls):
             self.model.unseen = len(self.model.outcomes)
             self.model.generation += self.model.phase == "closed"
         self.breaker = self.model.rules = breaker
+
+    def come_back(self) -> None:
+        wait_us = self.knock()
+        if wait_us:
+            self.knock(wait_us)
 
     def change_by_hand(self, phase: str) -> None:
         self.look(0)

@@ -11,7 +11,7 @@ from itertools import pairwise
 from math import ceil
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from guardrail.core.fixed_window import FixedWindow
@@ -25,7 +25,7 @@ from tests.core.limit_run import EITHER_WAY, FORWARD, Run, Step, histories, step
 from tests.core.oracles import bucket_bound, most_over, window_bound
 
 strict_windows = make.sliding_windows | make.sliding_logs
-HISTORIES = settings(max_examples=250)
+HISTORIES = settings(max_examples=200)
 SHORT: st.SearchStrategy[Step] = st.sampled_from([0, 1, make.RETRY, make.RETRY]) | st.integers(0, 40)
 
 
@@ -63,8 +63,9 @@ def test_a_sliding_window_or_log_admits_at_most_its_limit_in_any_window(limit, h
     assert over_the_law(played(limit, history, now_us), limit) <= 0
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(make.tight_windows, histories(SHORT | st.integers(-40, -1), make.ONE, most=12))
+@example(SlidingWindow(2, 70), [(27, 1), (1, 1), (-8, 1), (make.RETRY, 1)])
 def test_not_even_where_the_clock_steps_back_across_the_edges_of_sub_windows(limit, history):
     assert over_the_law(played(limit, history), limit) <= 0
 
@@ -138,13 +139,15 @@ def played_back(limit: Limit[Any], acts: list[Act]) -> Run:
     return run
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(make.token_buckets | make.waiting_buckets | make.leaky_buckets | strict_windows, st.lists(ACTS, max_size=15))
+@example(TokenBucket(4, 44, 2, 32), [(0, 1, None), (0, 2, None), (1, 0, 1), (1, 1, None)])
+@example(TokenBucket(1, 54, 3, 88), [(0, 2, None), (0, 2, None), (0, 1, 1), (1, 0, 2), (26, 3, None)])
 def test_giving_back_never_lets_in_more_than_had_those_calls_not_been_made(limit, acts: list[Act]):
     assert over_the_law(played_back(limit, acts), limit) <= 0
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(make.fixed_windows, st.lists(ACTS, max_size=15))
 def test_giving_back_never_lets_more_into_a_fixed_window(limit: FixedWindow, acts: list[Act]):
     run = played_back(limit, acts)
@@ -159,22 +162,21 @@ def test_giving_back_never_lets_more_into_a_fixed_window(limit: FixedWindow, act
 WIDE = st.builds(SlidingWindow, st.integers(1, 3), st.integers(3, 60).map(lambda tenth: 10 * tenth))
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(
     st.tuples(WIDE, WIDE) | st.tuples(make.sliding_logs, make.sliding_logs),
     histories(SHORT | st.integers(-40, 200), make.ONE, most=8),
     histories(SHORT | st.integers(-40, -1), make.ONE, most=8),
 )
+@example((SlidingWindow(3, 440), SlidingWindow(2, 40)), [(15, 1), (33, 1)], [(0, 1)])
+@example((SlidingWindow(3, 61), SlidingWindow(2, 275)), [(38, 1), (37, 1)], [(1, 1), (make.RETRY, 1)])
 def test_after_a_change_a_window_counts_all_that_the_old_one_still_counted(limits, before, after):
-    """Whoever is admitted after the change finds at most the new limit in the shorter of the two windows."""
     old, new = limits
     run = played(old, before)
+    counted = [start for start in run.starts if start.at_us > run.lived_us - old.window_us]
     run.adopt(new)
-    calls_before = len(run.starts)
     for step, cost in after:
         run.go(stepped(run, step))
-        run.call(cost)
-    both_us = min(old.window_us, new.window_us)
-    for last in range(calls_before, len(run.starts)):
-        now_us = run.starts[last].at_us
-        assert sum(start.cost for start in run.starts[: last + 1] if start.at_us > now_us - both_us) <= new.limit
+        if run.call(cost).allowed:
+            counted.append(run.starts[-1])
+            assert new.limit >= sum(start.cost for start in counted if start.at_us > run.lived_us - new.window_us)

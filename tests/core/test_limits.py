@@ -18,7 +18,7 @@ from tests.core import limit_run as make
 from tests.core.limit_run import EITHER_WAY, FORWARD, Run, Step, histories, stepped
 from tests.core.oracles import RealBucket, Recount, exact_log, same_window, touched_sub_windows
 
-HISTORIES = settings(max_examples=250)
+HISTORIES = settings(max_examples=200)
 History = list[tuple[Step, int]]
 
 

@@ -175,13 +175,32 @@ def test_a_place_in_the_row_is_kept_once_somebody_stands_behind_it():
 
 def test_whoever_waited_gets_nothing_back_once_others_were_charged():
     run = Run(TokenBucket(10, S, 3, max_wait_us=S))
-    run.call(3)
-    run.call(3)
-    run.go(500 * MS)
     run.call(1)
-    assert 1 == run.remaining
-    run.give_back(1, 3)
-    assert 1 == run.remaining
+    assert 100 * MS == run.call(3).wait_us
+    run.go(200 * MS)
+    assert 0 == run.call(1).wait_us
+    run.give_back(1)
+    assert 0 == run.remaining
+
+
+@pytest.mark.parametrize(
+    ("later_us", "returned", "remaining"),
+    [
+        (0, 2, 1),
+        (0, 1, 0),  # of a part, the bucket would not know any more when it starts
+        (99_999, 2, 1),
+        (100 * MS, 2, 1),
+    ],
+)
+def test_whoever_still_waits_gives_back_the_whole_or_nothing(later_us, returned, remaining):
+    run = Run(TokenBucket(10, S, 3, max_wait_us=S))
+    run.call(2)
+    assert 100 * MS == run.call(2).wait_us
+    run.go(later_us)
+    before = run.state
+    run.give_back(1, returned)
+    assert remaining == run.remaining
+    assert (before == run.state) == (returned == 1)
 
 
 def test_what_was_spent_before_somebody_began_to_wait_is_not_sold_twice():
@@ -203,6 +222,14 @@ def test_once_nobody_waits_any_more_giving_back_goes_on():
     run.go(100 * MS)
     run.give_back(0, 4)
     assert 3 == run.remaining
+
+
+def test_what_was_charged_before_a_deficit_is_given_back_where_nobody_waits():
+    run = Run(TokenBucket(10, S, 5))
+    run.call(5)
+    run.state = run.limit.charge(run.state, 0, 4)
+    run.give_back(0, 3)
+    assert (0, 600 * MS) == run.view
 
 
 def test_a_deficit_is_owed_and_can_be_given_back():

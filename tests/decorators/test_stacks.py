@@ -43,6 +43,7 @@ class TestOnePlan:
 
         guard.breakers["r/breaker"].force_open()
         assert "breaker_forced" == refusal(call).reason
+        guard.breakers["r/breaker"].reset()
         assert 5 == left(guard, "r", "r/limit")
 
     def test_the_function_is_called_once_and_by_nobody_in_between(self, guard):

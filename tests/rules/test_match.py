@@ -76,7 +76,7 @@ patterns = texts(st.one_of(segments, wild)).filter(lambda text: not is_pattern(t
 resources = texts(st.one_of(segments, st.sampled_from(["", "{id}", "a b", "a.b"]))).map(str.strip).filter(bool)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(st.lists(patterns, min_size=1, max_size=12), resources)
 @example(["*/**"], "a.b")
 @example(["a*/**"], "ab")
@@ -87,7 +87,7 @@ def test_the_index_finds_what_a_naive_matcher_finds(patterns, resource):
     assert expected == index_of(*patterns).find(resource)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(*(st.text(letters, max_size=12).map(str.strip).filter(bool) for letters in ("ab*{}./ ", "ab./ {}")))
 def test_odd_texts_are_refused_or_matched_as_naively(pattern, resource):
     if not is_pattern(pattern) or is_valid(pattern):

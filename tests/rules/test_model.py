@@ -214,6 +214,8 @@ REFUSED = [
     ({"open_for": "5s"}, "open_for is a field of a breaker, not of a limit; leave it out"),
     ({"max_concurrent": 5}, "max_concurrent is a field of a bulkhead, not of a limit; leave it out"),
     ({5: 6}, "unknown key 5"),
+    ({"x" * 50: 6}, f"unknown key '{'x' * 50}'; a limit takes"),
+    ({"x" * 100: 6}, f"unknown key '{'x' * 80}...'"),
 ]
 
 

@@ -200,6 +200,31 @@ def test_mistakes_in_plain_values_are_named_by_their_path():
     ] == str(refused.value).splitlines()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "*all\n",
+        "version: *one\nrules: []\n",
+        "version: 1\nrules: *mine\n",
+        "version: 1\nrules: [*mine]\n",
+        "version: 1\ndefaults: *mine\nrules: []\n",
+        "version: 1\ndefaults: {limit: *mine}\nrules: []\n",
+        "version: 1\ndefaults: {limit: {burst: *b}}\nrules: [{resource: a, kind: limit, rate: 5/s}]\n",
+        "version: 1\nrules: [{resource: a, kind: *k, rate: 5/s}]\n",
+        "version: 1\nrules: [{resource: *r, kind: limit, rate: 5/s}]\n",
+        "version: 1\nrules: [{resource: [a, *r], kind: limit, rate: 5/s}]\n",
+        "version: 1\nrules: [{name: *n, resource: a, kind: limit, rate: 5/s}]\n",
+        "version: 1\nrules: [{resource: a, kind: limit, rate: 5/s, algorithm: *a, burst: 5}]\n",
+        "version: 1\nrules: [{resource: a, kind: limit, rate: 5/s, when: {a: *b, c: [*d]}}]\n",
+    ],
+)
+def test_what_could_not_be_read_is_not_complained_about_twice(text):
+    with pytest.raises(RuleError) as refused:
+        RuleSet.parse(text)
+    assert text.count("*") == len(refused.value.problems)
+    assert all(problem.message.startswith("text that begins with '*' is quoted") for problem in refused.value.problems)
+
+
 def test_values_that_are_no_document_are_refused():
     for values, message in [
         ({}, "the file needs rules; write rules: and a list, [] for none"),

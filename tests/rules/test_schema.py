@@ -118,7 +118,7 @@ def rules_of(kind):
     return st.fixed_dictionaries(required, optional=fields).map(lambda rule: {"kind": kind, **rule})
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(rule=st.sampled_from(sorted(MODELS)).flatmap(rules_of))
 def test_what_the_schema_refuses_the_loader_refuses_too(rule):
     """Each value of FIELDS is a good one by itself, so the schema must take them all; not all go together for the loader."""

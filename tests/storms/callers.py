@@ -124,13 +124,13 @@ class Crowd:
                 permit.exit()  # only the first one counts
 
     async def settled(self) -> None:
-        scene = self.scene
-        async with scene.guard.enter("r", cost=3) as permit:
-            scene.starts_now(3)
-            await self.nap()
-            cost = scene.random.choice((0, 2, 3, 5))
-            permit.settle(cost)
-            scene.spent += cost - 3
+        cost = self.scene.random.choice((0, 2, 3, 5))
+        async with self.scene.guard.enter("r", cost=3) as permit:
+            with self.scene.call(3, cost):
+                try:
+                    await self.nap()
+                finally:
+                    permit.settle(cost)
 
     async def at_once(self) -> None:
         """A call of synchronous code, which must not wait in a loop."""
@@ -217,12 +217,15 @@ def _inner(crowd: Crowd) -> Callable[[], Awaitable[str]]:
 def _streaming(crowd: Crowd) -> Callable[[], AsyncIterator[int]]:
     async def streaming() -> AsyncIterator[int]:
         with crowd.scene.call():
-            await crowd.nap()
-            for item in range(2):
-                yield item
+            try:
                 await crowd.nap()
-            if crowd.scene.random.random() < crowd.fails:
-                raise Broken
+                for item in range(2):
+                    yield item
+                    await crowd.nap()
+                if crowd.scene.random.random() < crowd.fails:
+                    raise Broken
+            finally:
+                await crowd.nap()
 
     return streaming
 

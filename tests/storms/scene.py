@@ -41,12 +41,31 @@ def ruleset(*rules: dict[str, Any]) -> RuleSet:
     return _parsed(dumps(rules))
 
 
+class Visit:
+    """Be inside of a resource. No generator, which the collector would close before its time."""
+
+    def __init__(self, scene: Scene, resource: str) -> None:
+        self._scene = scene
+        self._resource = resource
+
+    def __enter__(self) -> None:
+        self._step(1)
+
+    def __exit__(self, *_: object) -> None:
+        self._step(-1)
+
+    def _step(self, change: int) -> None:
+        inside = self._scene.inside
+        inside[self._resource] += change
+        self._scene.tell(f"{'in' if change > 0 else 'out'}, {inside[self._resource]} inside {self._resource}")
+
+
 class Scene:
     """Hold one storm: its loop, its guard and its books.
 
     Attributes:
         most: The calls inside of which a bulkhead's state should hold at most so many, by the state's identity.
-        starts: When calls that count in a limit were due to start, and what they cost, by the limit's name.
+        starts: When calls were due to start, and what they cost in the end, by the limit's name.
         spent: The tokens of all calls that went ahead.
         story: What happened, to be told when something is wrong.
     """
@@ -73,37 +92,36 @@ class Scene:
 
     # -- the books
 
-    def starts_now(self, cost: int) -> None:
-        """Write down that the guarded code of a call begins, in the very step in which it was admitted."""
+    def starts_now(self, cost: int, settled: int | None = None) -> None:
+        """Write down that the guarded code of a call begins, in the very step in which it was admitted.
+
+        Args:
+            settled: What it turns out to cost. What that is more than *cost* may pass every limit.
+        """
         attempt, self._admitted = self._admitted, None
-        self.spent += cost
+        self.spent += cost if settled is None else settled
+        counted = cost if settled is None else min(cost, settled)
+        for states in self.ledger.breakers.values():
+            for health in states.states.values():
+                assert health.phase not in ("open", "forced_open"), f"let in by a breaker that is {health.phase}"
         if attempt is None:  # decided by a closure, which lets nobody wait
             for name in self.ledger.limits:
-                self.starts[name].append((self.loop.passed_us, cost))
+                self.starts[name].append((self.loop.passed_us, counted))
             return
         for asked in attempt.limits:
             assert asked.row is not None
             for charge in asked.charges:
                 due_us = charge.at_us + self.clock.behind_us - START_US + asked.row.wait_us
-                self.starts[asked.gate.name].append((due_us, charge.cost))
+                self.starts[asked.gate.name].append((due_us, counted))
 
-    @contextmanager
-    def call(self, cost: int = 1) -> Iterator[None]:
-        """Stand for the guarded code of a call to `r`."""
-        self.starts_now(cost)
-        with self.visit("r"):
-            yield
+    def call(self, cost: int = 1, settled: int | None = None) -> Visit:
+        """Stand for the guarded code of a call to `r`, which begins here."""
+        self.starts_now(cost, settled)
+        return self.visit("r")
 
-    @contextmanager
-    def visit(self, resource: str) -> Iterator[None]:
+    def visit(self, resource: str) -> Visit:
         """Let one more be inside for as long as the block lasts."""
-        self.inside[resource] += 1
-        self.tell(f"in, {self.inside[resource]} inside {resource}")
-        try:
-            yield
-        finally:
-            self.inside[resource] -= 1
-            self.tell("out")
+        return Visit(self, resource)
 
     # -- what must always hold
 
@@ -119,9 +137,14 @@ class Scene:
                 self.most[known] = max(size, state.in_use)
 
     def look_idle(self) -> None:
+        assert not self.ledger.deferred, "what was put off is not done"
+        if self.clock.behind_us:  # whoever is told to wait on, because it stepped back, sleeps to the end of that
+            return
         sleeping = sum(waiter.granted for waiter in self.ledger.waiting)
         assert not sleeping, f"{sleeping} were handed a place and not woken"
-        assert not self.ledger.deferred, "what was put off is not done"
+        if self.places and "rooms" not in self.ledger.bulkheads:  # with one in "rooms", a place is waited in
+            held = sum(state.in_use for state in self.places.values())
+            assert held == sum(self.inside.values()), f"{held} places are held, {dict(self.inside)} are inside"
 
     def look_at_the_end(self) -> None:
         assert not self.loop.complaints, self.loop.complaints
@@ -146,7 +169,7 @@ class Scene:
         limit, state = written
         assert isinstance(limit, TokenBucket)
         counted = round(state[0] / limit.p)
-        if self.ledger.steps:  # charges from before a step stay
+        if self.clock.behind_us:  # charges from before a step stay
             assert self.spent <= counted
         else:
             assert self.spent == counted, f"{counted} tokens are charged, calls that went ahead took {self.spent}"
@@ -155,7 +178,7 @@ class Scene:
         """In any span of T us: at most burst + (T + 1) * amount // period tokens."""
         for name, states in self.ledger.limits.items():
             limit = states.limit
-            if not isinstance(limit, TokenBucket) or self.ledger.steps:
+            if not isinstance(limit, TokenBucket) or self.clock.behind_us:
                 continue
             starts = sorted(self.starts[name])
             for first, (begin_us, _) in enumerate(starts):
@@ -183,6 +206,7 @@ class Scene:
         except BaseException as error:
             story = "\n".join(f"  {at_us / 1000:9.3f} ms  {event}" for at_us, event in self.story[-SHOWN:])
             error.add_note(f"seed {seed}, after {self.loop.steps} steps and {self.loop.cancelled} cancellations\n{story}")
+            self.loop.abandon()
             raise
         finally:
             Attempt.admit = admit  # type: ignore[method-assign]

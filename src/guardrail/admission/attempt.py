@@ -89,25 +89,23 @@ class Attempt:
             breaker.admit(now_us)
         for asked in self._shadow:
             _watch(asked, now_us)
+        self.granted = True
+        for asked in self._shadow:
             if asked.row is not None and asked.row.reason is not None:
                 name, kind = asked.gate.name, asked.gate.kind
                 event = CallRefused(self.call.resource, name, kind, asked.row.reason, self.decision(), shadow=True)
                 self.ledger.say(event)
-        self.granted = True
 
     def look(self, now_us: int) -> None:
         """Ask as a call would be asked, in the same order, and leave no trace."""
         self.start(now_us)
         if not all([asked.peek(now_us) for asked in self.breakers]):
             return
-        if not all([asked.ask(now_us) for asked in self.bulkheads]):
-            return
-        rulings = [asked.ask(now_us, self.left_us(now_us), peek=True) for asked in self.limits]
-        allowed = all([ruling.allowed for ruling in rulings])
-        for asked in self.limits:
-            if allowed:
-                asked.foresee(now_us)
-            asked.conclude(now_us)
+        if all(asked.ask(now_us) for asked in self.bulkheads) and self._look_at_limits(now_us):
+            for asked in self._shadow:
+                _look_on(asked, now_us)
+        else:
+            self.give_back()
 
     def leave_places(self) -> None:
         """Give every place to whoever is next in line."""
@@ -115,10 +113,11 @@ class Attempt:
             asked.leave()
 
     def give_back(self) -> None:
-        """Give back whatever was taken: the call does not go ahead."""
-        self.leave_places()
-        for asked in self.limits:
-            asked.give_back(self.ledger.now_us)
+        """Give back whatever was taken: the call does not go ahead, and its verdicts show the state without it."""
+        for bulkhead in self.bulkheads:
+            bulkhead.withdraw()
+        for limit in self.limits:
+            limit.withdraw(self.ledger.now_us)
 
     def leave(self, outcome: Outcome, outcomes: Sequence[Outcome]) -> None:
         """End a call that went ahead. The first time counts.
@@ -161,7 +160,7 @@ class Attempt:
         before, self.cost = self.cost, cost
         now_us = self.ledger.now_us
         for asked in (*self.limits, *self._watching(AskedLimit)):
-            if asked.gate.cost is None and (asked.charges or not before):
+            if asked.gate.cost is None and asked.took:
                 if cost < before:
                     asked.give_back(now_us, before - cost)
                 elif cost > before:
@@ -181,6 +180,16 @@ class Attempt:
             case _:
                 raise TypeError(f"no way to ask {gate!r}")
 
+    def _look_at_limits(self, now_us: int) -> bool:
+        """Ask every limit, and show what would be charged if all of them allow it."""
+        rulings = [asked.ask(now_us, self.left_us(now_us), peek=True) for asked in self.limits]
+        allowed = all([ruling.allowed for ruling in rulings])
+        for asked in self.limits:
+            if allowed:
+                asked.foresee(now_us)
+            asked.conclude(now_us)
+        return allowed
+
     def _watching(self, kind: type[A]) -> list[A]:
         return [asked for asked in self._shadow if isinstance(asked, kind)]
 
@@ -196,4 +205,17 @@ def _watch(asked: Asked, now_us: int) -> None:
         case AskedLimit():
             if asked.ask(now_us, 0).allowed:
                 asked.spend(now_us)
+            asked.conclude(now_us)
+
+
+def _look_on(asked: Asked, now_us: int) -> None:
+    """Show what a rule that never refuses would decide."""
+    match asked:
+        case AskedBreaker():
+            asked.peek(now_us)
+        case AskedBulkhead():
+            asked.ask(now_us)
+        case AskedLimit():
+            if asked.ask(now_us, 0, peek=True).allowed:
+                asked.foresee(now_us)
             asked.conclude(now_us)

@@ -98,6 +98,12 @@ class AskedBulkhead:
                 if waiter is not None:
                     self.gate.ledger.wake(waiter)
 
+    def withdraw(self) -> None:
+        """Leave, and show the places without this call: something else refuses it."""
+        self.leave()
+        if self.row is not None and self.row.allowed:
+            self._allow(self.gate.states.bulkhead.view(self._state))
+
     def refuse(self, reason: Reason) -> None:
         """Write down that there is no place."""
         capacity = self.gate.states.bulkhead.max_concurrent

@@ -45,28 +45,35 @@ def admission(attempt: Attempt) -> Steps:
     """Decide one call. `attempt.granted` and `attempt.decision()` say how it went."""
     ledger = attempt.ledger
     try:
-        attempt.start(ledger.now_us)
-        if not attempt.ask_breakers(ledger.now_us):
-            return
-        asked_in = ledger.turn
+        if (yield from _passed(attempt)):
+            attempt.admit(ledger.now_us)
+        else:
+            attempt.give_back()
+    except BaseException:
+        ledger.soon(attempt.give_back)
+        raise
+
+
+def _passed(attempt: Attempt) -> Generator[Wait | Sleep, None, bool]:
+    """Take the call through the gates; False: one of them refused it."""
+    ledger = attempt.ledger
+    attempt.start(ledger.now_us)
+    if not attempt.ask_breakers(ledger.now_us):
+        return False
+    asked_in = ledger.turn
+    for asked in attempt.bulkheads:
+        if not (yield from _place(asked, attempt, returning=False)):
+            return False
+    wait_us = attempt.charge(ledger.now_us)
+    if wait_us is None:
+        return False
+    if wait_us:
+        attempt.leave_places()
+        yield from _sleep(ledger, ledger.now_us + wait_us)
         for asked in attempt.bulkheads:
-            if not (yield from _place(asked, attempt, returning=False)):
-                return
-        wait_us = attempt.charge(ledger.now_us)
-        if wait_us is None:
-            return
-        if wait_us:
-            attempt.leave_places()
-            yield from _sleep(ledger, ledger.now_us + wait_us)
-            for asked in attempt.bulkheads:
-                if not (yield from _place(asked, attempt, returning=True)):
-                    return
-        if asked_in != ledger.turn and not attempt.ask_breakers(ledger.now_us):
-            return
-        attempt.admit(ledger.now_us)
-    finally:
-        if not attempt.granted:
-            ledger.soon(attempt.give_back)
+            if not (yield from _place(asked, attempt, returning=True)):
+                return False
+    return asked_in == ledger.turn or attempt.ask_breakers(ledger.now_us)
 
 
 def drive(attempt: Attempt) -> None:

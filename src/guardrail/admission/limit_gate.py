@@ -61,7 +61,10 @@ class LimitGate(Gate):
 class AskedLimit:
     """Ask one limit for one call."""
 
-    __slots__ = ("_ruling", "_state", "_steps", "charges", "cost", "gate", "home", "key", "row", "terms", "watching")
+    __slots__ = (
+        *("_ruling", "_since", "_state", "charges", "cost", "gate", "home"),
+        *("key", "row", "terms", "took", "watching"),
+    )
 
     def __init__(self, gate: LimitGate, call: Call) -> None:
         self.gate = gate
@@ -71,26 +74,23 @@ class AskedLimit:
         self.cost = gate.cost_of(call)
         self.home = self.key
         self.charges: list[Charge] = []
+        self.took = False  # the cost of the call, which may be 0, and still has it
         self.row: Row | None = None
-        self._steps = 0
+        self._since = (0, 0)
         self._state: State
         self._ruling: Ruling
 
     def ask(self, now_us: int, left_us: int | None, *, peek: bool = False) -> Ruling:
         """Ask, charging nothing. A clock that stepped back is written down even if the answer is no."""
-        states, limit = self.gate.states, self.terms.limit
-        self.home, state = states.find(self.key, limit, now_us)
-        self.gate.ledger.overflowed(self.gate.name, states)
-        ahead = limit.is_ahead(state, now_us)
-        state = limit.at(state, now_us)
-        if ahead and not peek:
-            states.put(self.home, limit, state)
+        limit = self.terms.limit
+        self._state = self._find(self.key, now_us, peek=peek)
         max_wait_us = limit.max_wait_us if left_us is None else min(limit.max_wait_us, left_us)
-        self._state, self._ruling = state, limit.ask(state, now_us, self.cost, max_wait_us)
+        self._ruling = limit.ask(self._state, now_us, self.cost, max_wait_us)
         return self._ruling
 
     def spend(self, now_us: int) -> None:
         """Charge what was just asked for."""
+        self.took = True
         if self.cost:
             self._state = self._charge(self._state, self.cost, now_us, waited=self._ruling.wait_us > 0)
 
@@ -115,12 +115,20 @@ class AskedLimit:
 
     def owe(self, cost: int, now_us: int) -> None:
         """Charge more after the fact; it may pass the capacity, and later calls wait for it."""
-        limit = self.terms.limit
-        self.home, state = self.gate.states.find(self.key, limit, now_us)
-        self._charge(limit.at(state, now_us), cost, now_us, waited=False)
+        state = self._find(self.home if self.charges else self.key, now_us)
+        self._charge(state, cost, now_us, waited=False)
+
+    def withdraw(self, now_us: int) -> None:
+        """Give everything back, and show the state without it: something else refuses the call."""
+        if self.charges:
+            self.give_back(now_us)
+            self._state = self._find(self.home, now_us)
+            self.conclude(now_us)
 
     def give_back(self, now_us: int, cost: int | None = None) -> None:
-        """Give back *cost* tokens, latest charge first; None: everything that was taken."""
+        """Give back *cost* tokens, latest charge first; None: everything, and for good."""
+        if cost is None:
+            self.took = False
         while self.charges and cost != 0:
             charge = self.charges.pop()
             part = charge.cost if cost is None else min(cost, charge.cost)
@@ -130,16 +138,29 @@ class AskedLimit:
                 if part < charge.cost:
                     self.charges.append(replace(charge, cost=charge.cost - part))
 
+    def _find(self, key: str, now_us: int, *, peek: bool = False) -> State:
+        """Return the state as it stands now. One that is ahead of the clock tells that this has stepped back."""
+        states, limit, ledger = self.gate.states, self.terms.limit, self.gate.ledger
+        self.home, state = states.find(key, limit, now_us)
+        ledger.overflowed(self.gate.name, states)
+        standing: State = limit.at(state, now_us)
+        if not peek and limit.is_ahead(state, now_us):
+            states.put(self.home, limit, standing)
+            ledger.steps += 1  # no turn need have seen it: the compiled path takes none
+        return standing
+
     def _return(self, charge: Charge, cost: int, now_us: int) -> None:
         states, limit = self.gate.states, self.terms.limit
         found = states.written(self.home)
-        if self._steps == self.gate.ledger.steps and found is not None and found[0] == limit:
+        if found is None or found[0] != limit or limit.is_ahead(found[1], now_us):
+            return
+        if self._since == (self.gate.ledger.steps, states.resets):
             states.put(self.home, limit, limit.give_back(found[1], now_us, cost, charge))
 
     def _charge(self, state: State, cost: int, now_us: int, *, waited: bool) -> State:
         charged: State = self.terms.limit.charge(state, now_us, cost)
         self.gate.states.put(self.home, self.terms.limit, charged)
         if not self.charges:
-            self._steps = self.gate.ledger.steps
+            self._since = (self.gate.ledger.steps, self.gate.states.resets)
         self.charges.append(Charge(cost, now_us, charged, waited))
         return charged

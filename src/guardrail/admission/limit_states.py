@@ -38,6 +38,7 @@ class LimitStates(Protocol):
 
     limit: AnyLimit
     overflowed_now: bool  # set when the overflow state is first used; the ledger reports it once
+    resets: int  # how often it was reset or given other numbers; a charge from before that is not given back
 
     @property
     def bound(self) -> int:
@@ -62,12 +63,13 @@ class LimitStates(Protocol):
 class OneState:
     """Keep the one state of a rule without a key."""
 
-    __slots__ = ("_before", "kept", "limit", "overflowed_now")
+    __slots__ = ("_before", "kept", "limit", "overflowed_now", "resets")
     bound = 1
 
     def __init__(self, limit: AnyLimit, now_us: int) -> None:
         self.limit = limit
         self.overflowed_now = False
+        self.resets = 0
         self.kept = keep(limit, limit.fresh(now_us))
         self._before: tuple[AnyLimit, State] | None = None  # as written under earlier numbers, until it is touched
 
@@ -90,24 +92,27 @@ class OneState:
     def switch(self, limit: AnyLimit) -> None:
         if limit == self.limit:
             return
+        self.resets += 1
         self._before = self.written("")
         retire(self.kept)
         self.limit, self.kept = limit, keep(limit, limit.fresh(0))
         retire(self.kept)
 
     def forget(self, keys: list[str] | None) -> None:
+        self.resets += 1
         self.put("", self.limit, self.limit.fresh(0))
 
 
 class KeyedStates:
     """Keep one state for each key, at most `bound` of them, in about 200 bytes each with its key."""
 
-    __slots__ = ("_odd", "_older", "_ring", "limit", "main", "overflowed_now")
+    __slots__ = ("_odd", "_older", "_ring", "limit", "main", "overflowed_now", "resets")
 
     def __init__(self, limit: AnyLimit, bound: int) -> None:
         self.limit = limit
         self.main: dict[str, Kept] = {}  # written under `limit`
         self.overflowed_now = False
+        self.resets = 0
         self._odd: dict[str, tuple[AnyLimit, State]] = {}  # written under another limit each: overrides
         self._older: list[tuple[AnyLimit, dict[str, Kept]]] = []  # written under earlier numbers, newest first
         self._ring = Keyring(bound)
@@ -168,6 +173,7 @@ class KeyedStates:
     def switch(self, limit: AnyLimit) -> None:
         if limit == self.limit:
             return
+        self.resets += 1
         self._older.insert(0, (self.limit, self.main))
         self.main = {}  # another one even if it is empty: a closure of the earlier numbers may still hold on to it
         self.limit = limit
@@ -178,6 +184,7 @@ class KeyedStates:
             shelf.clear()
 
     def forget(self, keys: list[str] | None) -> None:
+        self.resets += 1
         if keys is not None:
             for key in keys:
                 if key in self:  # it keeps its room, and may be dropped like any that is full

@@ -49,7 +49,7 @@ class Arguments:
         if family == "arg" and dot:
             return self.knows(rest)
         return (
-            family in self._readers
+            (family in self._readers and "" not in name.split("."))
             or self._any_name
             or name in self.computed
             or name in ATTRIBUTES

@@ -124,10 +124,11 @@ def _add_rule(binding: Binding, options: Options) -> str:
         place += 1
     rule = options.rule(name, binding.resource, binding.arguments)
     known = binding.host.inline.get(binding.resource, name)
-    if known is not None and known != rule:
+    if known is not None and vars(known) == vars(rule):  # by what they mean, however it was written
+        return name
+    if known is not None:
         warnings.warn(f"{name} is decorated again with other options, which replace the first", stacklevel=4)
-    if known is None or known != rule:
-        binding.host.register(rule)
+    binding.host.register(rule)
     return name
 
 
@@ -139,7 +140,7 @@ def _add_failed(binding: Binding, failed: Callable[[Any], bool] | None) -> None:
             f"failed={failed!r} must be a function over the result: failed=lambda answer: answer.status >= 500"
         )
     if binding.kind in ("generator", "async generator"):
-        raise TypeError(f"failed= looks at a result; {binding.resource} is a {binding.kind} and has none")
+        raise TypeError(f"failed= looks at a result, and a stream such as {binding.resource} has none")
     if binding.failed is not None:
         raise TypeError(f"{binding.resource} has a failed= already; give one for the whole stack")
     binding.failed = failed

@@ -7,8 +7,9 @@ is closed or collected.
 from __future__ import annotations
 
 import functools
+import sys
 import types
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from guardrail.admission.closures import SLOW
@@ -196,7 +197,7 @@ def _async_generator(binding: Binding) -> Callable[..., Any]:
         begun = False
         answer: AsyncIterator[Any]
         try:
-            item = await anext(stream)
+            item = await _first(stream)
             while True:
                 if not begun:
                     begun = True
@@ -222,6 +223,20 @@ def _async_generator(binding: Binding) -> Callable[..., Any]:
             yield item
 
     return wrapper
+
+
+def _first(stream: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
+    """Ask for the first item, out of sight of the event loop: on shutting down, it would close the stream beside us."""
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, _left_to_us)
+    try:
+        return anext(stream)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
+def _left_to_us(_: AsyncGenerator[Any, Any]) -> None:
+    """Leave a stream that is collected to its wrapper, which is collected with it and closes it in the loop."""
 
 
 async def _closed(stream: AsyncGenerator[Any, Any], permit: Permit, error: BaseException) -> None:

@@ -6,21 +6,33 @@ know neither later drafts nor OpenAPI's discriminator.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from pydantic.json_schema import GenerateJsonSchema
 
 from guardrail.rules.diagnosis import field_names
 from guardrail.rules.fields import words
 from guardrail.rules.model import MODELS, RuleFields
 
+if TYPE_CHECKING:
+    from pydantic_core.core_schema import WithDefaultSchema
+
 _FREE = frozenset({"name"})  # a rule that does not write it gets one
 _OWN = frozenset({"name", "resource", "kind"})  # no defaults for these
+
+
+class _WithoutDefaults(GenerateJsonSchema):
+    """Leave defaults to the descriptions; in a model they are microseconds and fractions."""
+
+    def default_schema(self, schema: WithDefaultSchema) -> dict[str, Any]:
+        return self.generate_inner(schema["schema"])
 
 
 def json_schema() -> dict[str, Any]:
     """Return the schema of rule files."""
     definitions: dict[str, Any] = {}
     for kind, model in MODELS.items():
-        fields = _described(model)
+        fields = {**_described(model), "kind": {"const": kind, "description": "What the rule does."}}
         required = [
             name for name, (_, field) in field_names(model).items() if field.is_required() and name not in _FREE
         ]
@@ -69,13 +81,10 @@ def _mapping(description: str | None, properties: dict[str, Any], required: list
 
 def _described(model: type[RuleFields]) -> dict[str, Any]:
     """Return what each field of a rule takes, by its name in YAML."""
-    described: dict[str, Any] = model.model_json_schema(by_alias=True)["properties"]
+    described: dict[str, Any] = model.model_json_schema(schema_generator=_WithoutDefaults)["properties"]
     for field in described.values():
         field.pop("title", None)
-        field.pop("default", None)  # in microseconds and fractions, and told in the descriptions
-        options = field.get("anyOf", [])
-        if {"type": "null"} in options:
-            options.remove({"type": "null"})
-            if len(options) == 1:
-                field.update(field.pop("anyOf")[0])
+        options = [option for option in field.get("anyOf", ()) if option != {"type": "null"}]
+        if options:  # some versions of pydantic put a list of options into another
+            field["anyOf"] = [inner for option in options for inner in option.get("anyOf", [option])]
     return described
