@@ -182,13 +182,15 @@ class Guard(Decorators):
 
         Raises:
             KeyError: There is no such rule.
-            ValueError: The key has another number of parts.
+            ValueError: The key has another number of parts, or the rule has none.
         """
         found = self.named().get(rule)
         if found is None:
             from guardrail.rules.spelling import did_you_mean
 
             raise KeyError(f"no rule '{rule}'{did_you_mean(rule, self.named())}")
+        if key is not None and not found.rule.key:
+            raise ValueError(f"rule '{rule}' has no key, so there is one state: leave out {key!r} to forget it")
         values = list(key) if isinstance(key, list | tuple) else [key]
         self._stock.forget(found, None if key is None else keys_for(found.rule.key, values))
 

@@ -9,7 +9,6 @@ import pytest
 from guardrail.errors import RuleError
 from guardrail.rules.page import LARGEST_FILE
 from guardrail.sources import FileSource
-from guardrail.sources.file import LARGEST_READ
 
 
 def test_a_file_is_shown_under_its_path(path):
@@ -57,7 +56,7 @@ def test_a_relative_path_is_shown_as_given_and_survives_a_change_of_the_working_
 def test_a_folder_without_rule_files_is_a_mistake_in_the_rules(tmp_path):
     with pytest.raises(RuleError) as caught:
         FileSource(tmp_path).read()
-    assert f"{tmp_path}: no *.yaml or *.yml file in this folder" == str(caught.value)
+    assert f"{tmp_path}: the folder has no rule files (*.yaml, *.yml)" == str(caught.value)
 
 
 def test_a_path_that_does_not_exist_is_named(tmp_path):
@@ -87,7 +86,7 @@ def test_a_device_is_refused():
 def test_no_more_is_read_than_shows_that_a_file_is_too_large(path):
     with path.open("wb") as file:
         file.truncate(10 * LARGEST_FILE)
-    assert LARGEST_FILE + 1 == LARGEST_READ == len(FileSource(path).read()[str(path)])
+    assert LARGEST_FILE + 1 == len(FileSource(path).read()[str(path)])
 
 
 def test_a_refused_file_is_closed_again(tmp_path):

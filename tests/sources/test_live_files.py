@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from guardrail.errors import RuleError
-from guardrail.sources import FileSource, Live, file
+from guardrail.rules import folder as folder_of_rules
+from guardrail.sources import FileSource, Live
 from tests.sources.followed import Followed
 
 RULES = """\
@@ -205,7 +206,7 @@ def test_a_file_that_may_not_be_read_any_more(followed, path, monkeypatch):
 
     path.write_text("second")
     with monkeypatch.context() as patch:
-        patch.setattr(file, "_without_waiting", denied)
+        patch.setattr(folder_of_rules, "_without_waiting", denied)
         assert "first" == followed.look(3)
     assert [f"[Errno 13] Permission denied: '{path}'"] == [str(problem) for problem in followed.problems]
     assert "second" == followed.look(2)
@@ -244,7 +245,7 @@ class TestFolder:
         for name in ("a.yaml", "b.yaml"):
             (folder / name).unlink()
         assert "a + b" == followed.look(5)
-        assert [f"{folder}: no *.yaml or *.yml file in this folder"] == [str(problem) for problem in followed.problems]
+        assert [f"{folder}: the folder has no rule files (*.yaml, *.yml)"] == [str(problem) for problem in followed.problems]
         (folder / "c.yaml").write_text("c")
         assert "c" == followed.look(2)
 
@@ -268,6 +269,6 @@ class TestFolder:
             (folder / "b.yaml").unlink(missing_ok=True)
             return os.open(path, flags)
 
-        monkeypatch.setattr(file, "_without_waiting", late)
+        monkeypatch.setattr(folder_of_rules, "_without_waiting", late)
         assert "a" == followed.look(3)
         assert [] == followed.problems

@@ -116,7 +116,7 @@ def test_what_is_told_may_stop_the_watch(path):
 def test_stopping_does_not_wait_for_a_source_that_hangs(followed, monkeypatch):
     hangs, release = Event(), Event()
     monkeypatch.setattr("guardrail.sources.watch.LONGEST_GOODBYE_S", 0.01)
-    monkeypatch.setattr("guardrail.sources.file._content", lambda _: hangs.set() or release.wait(10) or b"")
+    monkeypatch.setattr("guardrail.rules.folder._content", lambda _: hangs.set() or release.wait(10) or b"")
     followed.live.start()
     assert hangs.wait(5)
     followed.live.stop()

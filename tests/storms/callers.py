@@ -124,9 +124,10 @@ class Crowd:
                 permit.exit()  # only the first one counts
 
     async def settled(self) -> None:
-        cost = self.scene.random.choice((0, 2, 3, 5))
-        async with self.scene.guard.enter("r", cost=3) as permit:
-            with self.scene.call(3, cost):
+        asked = self.scene.random.choice((1, 1, 2, 3))
+        cost = self.scene.random.choice((0, asked - 1, asked, asked + 2))
+        async with self.scene.guard.enter("r", cost=asked) as permit:
+            with self.scene.call(asked, cost):
                 try:
                     await self.nap()
                 finally:

@@ -109,19 +109,29 @@ def _inline(scene: Scene, rules: list[Rule]) -> Callable[..., Any]:
 
 
 async def reload(scene: Scene, rules: list[Rule]) -> None:
-    """Other sizes, and back; or rules that are gone for a while."""
+    """Other numbers, and back."""
     chance = scene.random
     for _ in range(3):
         await asyncio.sleep(chance.choice((0, 0.001, 0.01)))
-        changed = [_changed(rule, chance) for rule in rules]
-        scene.guard.apply(ruleset(*(rule for rule in changed if rule is not None)))
+        scene.guard.apply(ruleset(*(_changed(rule, chance) for rule in rules)))
         scene.tell("reloaded")
     await asyncio.sleep(0)  # one reload in one step
     scene.guard.apply(ruleset(*rules))
 
 
-def _changed(rule: Rule, chance: Random) -> Rule | None:
-    if rule["name"] in ("places", "rooms"):
+async def come_and_go(scene: Scene, rules: list[Rule]) -> None:
+    """Rules that are gone for a while, or get another key: whoever is inside leaves a bulkhead that is no more."""
+    chance = scene.random
+    scene.are_gone = True
+    for _ in range(3):
+        await asyncio.sleep(chance.choice((0, 0.001, 0.01)))
+        kept = [rule for rule in rules if rule["name"] == "meter" or chance.random() < 0.5]
+        scene.guard.apply(ruleset(*({**rule, "key": "user"} if rule["name"] == "places" else rule for rule in kept)))
+        scene.tell(f"with {len(kept)} rules")
+
+
+def _changed(rule: Rule, chance: Random) -> Rule:
+    if rule["name"] == "places":
         return {**rule, "max_concurrent": chance.choice((1, 2, 3))}
     if rule["name"] == "brisk":
         return {**rule, "rate": chance.choice(("100/s", "200/s"))}
@@ -160,14 +170,19 @@ async def burst(scene: Scene, rules: list[Rule]) -> None:
                 scene.tell(f"in a burst: {refused.reason}")
 
 
-EVENTS = {"reload": reload, "by hand": by_hand, "step back": step_back, "burst": burst}
+EVENTS = {"reload": reload, "come and go": come_and_go, "by hand": by_hand, "step back": step_back, "burst": burst}
 
 SCENARIOS = {
     "bulkheads": Scenario(lambda chance: [METER, bulkhead(chance)], fails=0.1),
     "two bulkheads": Scenario(lambda chance: [bulkhead(chance), METER, bulkhead(chance, name="rooms")]),
-    "limits": Scenario(lambda chance: [METER, spaced(chance), leaky(chance)], (*CALLERS, "settled"), ("burst",)),
+    "limits": Scenario(
+        lambda chance: [METER, spaced(chance), *([leaky(chance)] if chance.random() < 0.5 else [])],
+        (*CALLERS, "settled", "settled"),
+        ("burst",),
+    ),
     "returning": Scenario(lambda chance: [METER, spaced(chance), bulkhead(chance)], (*CALLERS, "settled")),
-    "probes": Scenario(lambda chance: [METER, breaker(chance), bulkhead(chance)], events=("by hand",), fails=0.5),
+    "probes": Scenario(lambda chance: [METER, breaker(chance), bulkhead(chance)], fails=0.5),
+    "by hand": Scenario(lambda chance: [METER, breaker(chance), bulkhead(chance)], events=("by hand",)),
     "stacks": Scenario(
         lambda chance: [breaker(chance), bulkhead(chance), brisk(chance), INNER],
         ("coroutine", "with_fallback", "nested", "timed"),
@@ -180,6 +195,9 @@ SCENARIOS = {
     "streams": Scenario(lambda chance: [METER, breaker(chance), bulkhead(chance), DESK], (*STREAMS, "kept")),
     "reloads": Scenario(
         lambda chance: [METER, spaced(chance), bulkhead(chance), breaker(chance)], (*CALLERS, "read"), ("reload",)
+    ),
+    "rules that go": Scenario(
+        lambda chance: [METER, bulkhead(chance), breaker(chance)], (*CALLERS, "read"), ("come and go", "burst")
     ),
     "steps back": Scenario(lambda chance: [METER, spaced(chance), bulkhead(chance)], events=("step back", "burst")),
 }

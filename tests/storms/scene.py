@@ -24,6 +24,7 @@ from guardrail.core.token_bucket import TokenBucket
 from tests.storms.scheduler import START_US, LoopClock, SeededLoop
 
 SHOWN = 40  # events of a story
+GUARDS = {"places": "r", "rooms": "r", "r/bulkhead": "r", "inner": "s", "desk": "q"}  # bulkheads and their resources
 METER = {"kind": "limit", "resource": "r", "name": "meter", "rate": "1000 per 365d"}  # refuses nobody and hardly drains
 
 
@@ -57,6 +58,7 @@ class Visit:
     def _step(self, change: int) -> None:
         inside = self._scene.inside
         inside[self._resource] += change
+        self._scene.left[self._resource] += change < 0
         self._scene.tell(f"{'in' if change > 0 else 'out'}, {inside[self._resource]} inside {self._resource}")
 
 
@@ -64,7 +66,9 @@ class Scene:
     """Hold one storm: its loop, its guard and its books.
 
     Attributes:
-        most: The calls inside of which a bulkhead's state should hold at most so many, by the state's identity.
+        places: The bulkheads' states, and how many were inside after the step before, by the state's identity.
+        inside: How many are inside, by resource.
+        left: How many have left since the step before, by resource.
         starts: When calls were due to start, and what they cost in the end, by the limit's name.
         spent: The tokens of all calls that went ahead.
         story: What happened, to be told when something is wrong.
@@ -76,13 +80,14 @@ class Scene:
         self.clock = LoopClock(self.loop)
         self.guard = Guard(rules, clock=self.clock)
         self.ledger = self.guard.ledger
-        self.places: dict[int, BulkheadState[Any]] = {}
-        self.most: dict[int, int] = {}
+        self.places: dict[int, tuple[BulkheadState[Any], int]] = {}
         self.inside: dict[str, int] = defaultdict(int)
+        self.left: dict[str, int] = defaultdict(int)
         self.starts: dict[str, list[tuple[int, int]]] = defaultdict(list)
         self.spent = 0
         self.story: list[tuple[int, str]] = []
         self.kept: list[Any] = []  # what nobody drops until the loop is shut down
+        self.are_gone = False  # rules come and go, and a call keeps to those there were when it came
         self._admitted: Attempt | None = None
         self.loop.looks.append(self.look)
         self.loop.idle_looks.append(self.look_idle)
@@ -101,7 +106,7 @@ class Scene:
         attempt, self._admitted = self._admitted, None
         self.spent += cost if settled is None else settled
         counted = cost if settled is None else min(cost, settled)
-        for states in self.ledger.breakers.values():
+        for states in () if self.are_gone else self.ledger.breakers.values():
             for health in states.states.values():
                 assert health.phase not in ("open", "forced_open"), f"let in by a breaker that is {health.phase}"
         if attempt is None:  # decided by a closure, which lets nobody wait
@@ -127,14 +132,15 @@ class Scene:
 
     def look(self) -> None:
         for name, states in self.ledger.bulkheads.items():
-            size = states.bulkhead.max_concurrent
+            size, resource = states.bulkhead.max_concurrent, GUARDS[name]
             for state in states.states.values():
-                known = id(state)
-                self.places[known] = state
-                most = max(size, self.most.get(known, size))
-                assert 0 <= state.in_use <= most, f"{state.in_use} in {name}, where {most} may be"
+                _, before = self.places.get(id(state), (state, 0))
+                most = max(size, before - self.left[resource])  # one that has shrunk lets nobody in before it is not full
+                assert self.are_gone or state.in_use <= most, f"{state.in_use} in {name}, where {most} may be"
+                assert self.are_gone or self.inside[resource] <= state.in_use, f"{state.in_use} in {name}, more inside"
                 assert not state.waiting or state.in_use >= size, f"{state.waiting} wait for {name} beside a free place"
-                self.most[known] = max(size, state.in_use)
+                self.places[id(state)] = state, state.in_use
+        self.left.clear()
 
     def look_idle(self) -> None:
         assert not self.ledger.deferred, "what was put off is not done"
@@ -142,8 +148,8 @@ class Scene:
             return
         sleeping = sum(waiter.granted for waiter in self.ledger.waiting)
         assert not sleeping, f"{sleeping} were handed a place and not woken"
-        if self.places and "rooms" not in self.ledger.bulkheads:  # with one in "rooms", a place is waited in
-            held = sum(state.in_use for state in self.places.values())
+        if self.places and not self.are_gone and "rooms" not in self.ledger.bulkheads:
+            held = sum(state.in_use for state, _ in self.places.values())
             assert held == sum(self.inside.values()), f"{held} places are held, {dict(self.inside)} are inside"
 
     def look_at_the_end(self) -> None:
@@ -152,7 +158,7 @@ class Scene:
         assert not self.ledger.lock.locked()
         assert not self.ledger.waiting, "somebody waits"
         assert not any(self.inside.values())
-        for state in self.places.values():
+        for state, _ in self.places.values():
             assert (0, 0) == (state.in_use, state.waiting), f"{state} is held, or waited for"
         for states in self.ledger.breakers.values():
             for health in states.states.values():

@@ -70,7 +70,9 @@ def _taken_over_by(inline: Rule, rules: RuleSet) -> Rule | None:
     if inline.name != f"{resource}/{inline.kind}":
         return None  # a second of its kind in one stack is taken over by name only
     for rule in rules.match(resource):
-        if rule.kind == inline.kind and rule.resource == inline.resource:
+        above, _, place = rule.name.rpartition("/")
+        is_next = above == inline.name and place.isdecimal()  # `resource/kind/2` is meant for the second of its kind
+        if rule.kind == inline.kind and rule.resource == inline.resource and not is_next:
             return rule
     return None
 

@@ -33,18 +33,19 @@ class Permit:
         is_held: Something ends it for sure, such as a decorated generator: nobody is told to.
     """
 
-    __slots__ = ("_attempt", "_decision", "_dropped", "is_held")
+    __slots__ = ("_attempt", "_decision", "_dropped", "_is_over", "is_held")
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
         self._decision: Decision | None = None
+        self._is_over = False  # `attempt.ended` comes later, where another thread holds the lock
         self.is_held = False
 
     def __bool__(self) -> bool:
         return self._attempt.granted
 
     def __repr__(self) -> str:
-        state = "refused" if not self else "over" if self._attempt.ended else "granted"
+        state = "refused" if not self else "over" if self._is_over else "granted"
         return f"<Permit for {self._attempt.call.resource!r}: {state}>"
 
     @property
@@ -62,7 +63,8 @@ class Permit:
             failed: The call came back, but its answer is a failure.
         """
         attempt = self._attempt
-        if attempt.granted and not attempt.ended:
+        if attempt.granted and not self._is_over:
+            self._is_over = True
             outcome = plain_outcome(error, failed)
             outcomes = [breaker.gate.outcome_of(error, failed) for breaker in attempt.tickets()]
             attempt.ledger.soon(lambda: attempt.leave(outcome, outcomes))
@@ -96,7 +98,7 @@ class Permit:
         return kind(self._attempt.call.resource, decision)
 
     def __del__(self) -> None:
-        if self._attempt.granted and not self._attempt.ended:
+        if self._attempt.granted and not self._is_over:
             self._dropped = Dropped(self._attempt, None if self.is_held else f"{self!r} was dropped; call its exit()")
 
 

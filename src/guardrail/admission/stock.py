@@ -57,7 +57,6 @@ class Stock:
         """
         ledger = self.ledger
         with ledger:
-            self._lookups.clear()
             for name in [*ledger.limits, *ledger.breakers, *ledger.bulkheads]:
                 if forget or name in rules:
                     self._switch(name, rules.get(name))
@@ -106,7 +105,7 @@ class Stock:
                 ledger=self.ledger,
                 states=self.limit_states(name, rule),
                 terms=Terms(rule.limit(), rule.rate.text),
-                overrides={key: Terms(rule.limit(rate), rate.text) for key, rate in rule.overrides.items()},
+                overrides={bounded(key): Terms(rule.limit(rate), rate.text) for key, rate in rule.overrides.items()},
                 lookup=self._lookup(rule),
                 cost=rule.cost,
                 on_failure_only=rule.charge == "failure",
@@ -174,8 +173,10 @@ class Stock:
         if ask is None:
             return None
         if rule.name not in self._lookups:
-            self._lookups[rule.name] = RateLookup(ask, lambda rate: _terms(rule, rate), self.ledger.clock)
-        return self._lookups[rule.name]
+            self._lookups[rule.name] = RateLookup(ask, rule, self.ledger.clock)
+        lookup = self._lookups[rule.name]
+        lookup.follow(rule)
+        return lookup
 
 
 def breaker_label(rule: BreakerRule) -> Callable[[str], str]:
@@ -192,13 +193,6 @@ def only_key(rule: BreakerRule) -> str | None:
         return ""
     alone = rule.key == BY_RESOURCE and len(rule.resource) == 1 and not is_pattern(rule.resource[0])
     return bounded(rule.resource[0]) if alone else None
-
-
-def _terms(rule: LimitRule, rate: object) -> Terms:
-    from guardrail.rules.units import Rate, parse_rate
-
-    parsed = rate if isinstance(rate, Rate) else parse_rate(str(rate))
-    return Terms(rule.limit(parsed), parsed.text)
 
 
 def _applies(rule: Rule) -> Callable[[Call], bool] | None:
