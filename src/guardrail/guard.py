@@ -268,10 +268,15 @@ class Guard(Decorators):
     # ---- what decorated functions and breakers ask
 
     def take_seat(self) -> None:
-        """Be the guard of the host's functions from now on."""
+        """Be the guard of the host's functions from now on.
+
+        Raises:
+            RuleError: A file contradicts what the code says by now. Functions it says it of raise the same when called.
+        """
         with self._swapping:
             self._host.desk = self
             self._renew(self._snapshot.rules)
+            self._carry_over(self._snapshot.rules)
 
     def gates_for(self, resource: str, names: Sequence[str] | None) -> tuple[object, tuple[Gate, ...]]:
         """Return the gates of a resource, and the revision they belong to.
@@ -337,9 +342,12 @@ class Guard(Decorators):
 
     def _swap(self, rules: RuleSet) -> None:
         with self._swapping:
-            everything = self._everything(rules)
-            self._stock.carry_over({one.state_name: one.rule for one in everything}, forget=True)
+            self._carry_over(rules)
             self._renew(rules)
+
+    def _carry_over(self, rules: RuleSet) -> None:
+        everything = self._everything(rules)
+        self._stock.carry_over({one.state_name: one.rule for one in everything}, forget=True)
 
     def _renew(self, rules: RuleSet) -> None:
         self._snapshot = Snapshot(rules)

@@ -199,13 +199,6 @@ BUCKETS = st.builds(
 LIMITS = st.lists(WINDOWS | BUCKETS, min_size=1, max_size=3)
 
 
-class Standing(FakeClock):
-    """A clock that a sleeper does not move."""
-
-    def sleep(self, seconds):
-        pass
-
-
 @pytest.mark.parametrize("how", [decided, adecided])
 @settings(max_examples=60)
 @given(
@@ -216,7 +209,7 @@ class Standing(FakeClock):
 )
 def test_retry_after_is_exact_to_the_microsecond_over_several_rules(how, rules, history, cost, max_wait):
     """A retry then succeeds if nobody intervened, and one microsecond earlier it does not."""
-    clock = Standing(START_US)
+    clock = FakeClock(START_US)
     guard = guard_of(clock, *({**rule, "name": str(place)} for place, rule in enumerate(rules)))
     for spent, step_us in history:
         decided(guard, cost=spent)

@@ -1,6 +1,7 @@
 """Peek gives the decision that such a call would get, and leaves no trace."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -34,17 +35,14 @@ STEPS = st.lists(
 )
 
 
-class Standing(FakeClock):
-    """A clock that a sleeper does not move."""
-
-    def sleep(self, seconds):
-        pass
+def without_shadows(decision):
+    return replace(decision, verdicts=tuple(one for one in decision.verdicts if not one.shadow))
 
 
 @settings(max_examples=150)
 @given(st.sets(st.sampled_from(range(len(RULES))), min_size=1, max_size=5), STEPS, st.sampled_from([None, 0, "100ms"]))
 def test_a_call_gets_what_peek_said(chosen, steps, max_wait):
-    clock = Standing(START_US)
+    clock = FakeClock(START_US)
     guard = guard_of(clock, *(RULES[place] for place in sorted(chosen)))
     everybody_leaves()
     for what, cost, user, step_us in steps:
@@ -55,7 +53,10 @@ def test_a_call_gets_what_peek_said(chosen, steps, max_wait):
             continue
         foreseen = [guard.peek("r", attributes, cost=cost, max_wait=max_wait) for _ in range(2)]
         permit = held(guard, attributes=attributes, cost=cost, max_wait=max_wait)
-        assert [permit.decision] * 2 == foreseen
+        decision = permit.decision
+        if decision.wait:  # rules that only watch look at it after its sleep, which peek does not wait for
+            decision, *foreseen = (without_shadows(one) for one in (decision, *foreseen))
+        assert [decision] * 2 == foreseen
         if what != "enter":
             permit.exit(OSError() if what == "fail" else None)
 
@@ -64,11 +65,12 @@ def test_a_call_gets_what_peek_said(chosen, steps, max_wait):
 @given(st.sets(st.sampled_from(range(len(RULES))), min_size=1, max_size=5), STEPS)
 def test_peek_leaves_no_trace(chosen, steps):
     """Of two guards with the same history, one is looked at all the time: what they decide stays the same."""
-    clock = Standing(START_US)
-    plain, seen = (guard_of(clock, *(RULES[place] for place in sorted(chosen))) for _ in range(2))
+    clocks = FakeClock(START_US), FakeClock(START_US)
+    plain, seen = (guard_of(clock, *(RULES[place] for place in sorted(chosen))) for clock in clocks)
     everybody_leaves()
     for what, cost, user, step_us in steps:
-        clock.set_us(clock.now_us() + step_us)
+        for clock in clocks:
+            clock.set_us(clock.now_us() + step_us)
         attributes = {"user": user, "tokens": cost}
         for looked_at in ("u1", "u2", "u3"):
             seen.peek("r", {"user": looked_at, "tokens": 1}, cost=cost)

@@ -108,7 +108,7 @@ class TestReload:
         path.write_text(BAD)
         with pytest.raises(RuleError) as error:
             filed.reload()
-        place = f"{path}:3:37: rate must be an amount per time"
+        place = f"{path}:3:36: rate must be an amount per time"
         assert f"{error.value}".startswith(place)
         assert 7 == capacity(filed)
         [rejected] = news.of(RulesRejected)

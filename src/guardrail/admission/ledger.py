@@ -126,11 +126,12 @@ class Ledger:
         return now_us
 
     def _end(self) -> None:
-        news, woken = self._news, self._woken
-        if news:
-            self._news = []
-        if woken:
-            self._woken = []
+        news: Sequence[Event] = ()
+        woken: Sequence[Waiter] = ()
+        if self._news:
+            news, self._news = self._news, []
+        if self._woken:
+            woken, self._woken = self._woken, []
         self.lock.release()
         for waiter in woken:
             waiter.rouse()
