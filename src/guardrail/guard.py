@@ -66,7 +66,9 @@ class Guard(Decorators):
         store: Where state that several processes share is kept. None or `memory://`: in this process.
         clock: The source of time; default: the system's monotonic clock.
         listeners: Callables that receive events: refusals, breakers that move, reloads.
-        overrides: Rates from elsewhere: a callable over the key for a rule's name; None: the rule's own rate.
+        overrides: Rates from elsewhere, by the names of rules: a callable over the key's value (a tuple for a composite
+            key; `user=u1` where the key is `user|client.ip`) that returns a rate, or None for the rule's own. Asked at most
+            once a minute for a key.
         mode: `enforce`, `shadow` (no rule refuses) or `off`. GUARDRAIL_MODE, where set, wins: a kill switch.
         max_keys: Most states that one limit keeps.
 
@@ -82,7 +84,7 @@ class Guard(Decorators):
         store: str | None = None,
         clock: Clock | None = None,
         listeners: Sequence[Listener] = (),
-        overrides: Mapping[str, Callable[[str], object]] | None = None,
+        overrides: Mapping[str, Callable[[Any], object]] | None = None,
         mode: str = "enforce",
         max_keys: int = 250_000,
         host: Host | None = None,

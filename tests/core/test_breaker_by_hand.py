@@ -49,7 +49,7 @@ def test_forcing_an_open_breaker_closed_lets_calls_in_at_once() -> None:
     run.calls("failure", "failure", "failure", "failure")
     run.breaker.force_closed(run.state, run.now_us)
     assert run.ask().allowed
-    assert run.breaker.snapshot(run.state, run.now_us).opened_us is None
+    assert run.breaker.snapshot(run.state, run.now_us).opened_at is None
 
 
 def test_forcing_a_half_open_breaker_ends_its_trial() -> None:
@@ -181,8 +181,8 @@ def test_a_snapshot_shows_everything_and_changes_nothing() -> None:
         failure_rate=0.0,
         slow_rate=0.5,
         consecutive_failures=0,
-        opened_us=None,
-        retry_after_us=None,
+        opened_at=None,
+        retry_after=None,
         probes_out=0,
         probes_voted=0,
         total_successes=2,
@@ -201,14 +201,14 @@ def test_a_snapshot_of_an_empty_window_has_no_rates() -> None:
 def test_a_snapshot_of_an_open_and_a_half_open_breaker_says_when_to_come_back() -> None:
     run = Run.about_to_probe(half_open_calls=2)
     opened = run.breaker.snapshot(run.state, 100)
-    assert (opened.state, opened.opened_us, opened.retry_after_us) == ("open", 0, 400)
+    assert (opened.state, opened.opened_at, opened.retry_after) == ("open", 0, 0.0004)
     probe = run.enter()
     run.enter()
     run.end(probe, "ignored")
     run.enter()
     probing = run.breaker.snapshot(run.state, run.now_us + 1)
     assert (probing.state, probing.probes_out, probing.probes_voted) == ("half_open", 2, 0)
-    assert probing.retry_after_us == PROBE_TIMEOUT_US - 1
+    assert probing.retry_after == (PROBE_TIMEOUT_US - 1) / 1_000_000
 
 
 def test_a_snapshot_shows_what_time_has_decided_though_nobody_has_looked() -> None:
@@ -238,7 +238,7 @@ def test_a_clock_that_steps_back_does_not_keep_a_breaker_open_any_longer() -> No
     run.ask()
     run.now_us = 7  # back by almost a second
     assert run.refused_for() == OPEN_FOR_US - 100
-    assert run.breaker.snapshot(run.state, 7).opened_us == 7 - 100
+    assert run.breaker.snapshot(run.state, 7).opened_at == (7 - 100) / 1_000_000
 
 
 def test_a_clock_that_steps_back_keeps_the_age_of_outcomes() -> None:

@@ -187,9 +187,9 @@ class TestSnapshot:
         guard.try_enter("r").exit(OSError())
         clock.advance(2)
         snapshot = breaker.snapshot()
-        assert ("open", 3_000_000, 1, 1) == (
+        assert ("open", 3.0, 1, 1) == (
             snapshot.state,
-            snapshot.retry_after_us,
+            snapshot.retry_after,
             snapshot.total_successes,
             snapshot.total_failures,
         )

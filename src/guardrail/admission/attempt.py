@@ -90,7 +90,7 @@ class Attempt:
         for asked in self._shadow:
             _watch(asked, now_us)
         self.granted = True
-        for asked in self._shadow:
+        for asked in self._shadow if self.ledger.listeners else ():
             if asked.row is not None and asked.row.reason is not None:
                 name, kind = asked.gate.name, asked.gate.kind
                 event = CallRefused(self.call.resource, name, kind, asked.row.reason, self.decision(), shadow=True)

@@ -68,7 +68,9 @@ class BreakerHandle:
 
     def _change(self, change: Change) -> None:
         with self._stock.ledger as now_us:
-            self._stock.ledger.moved(self.name, change(*self._find(now_us), now_us))
+            breaker, state = self._find(now_us)
+            self._stock.ledger.moved(self.name, breaker.settle(state, now_us))
+            self._stock.ledger.moved(self.name, change(breaker, state, now_us))
 
 
 class Breakers(Mapping[str, BreakerHandle]):

@@ -60,6 +60,12 @@ def key_of(parts: KeyParts, get: Get) -> str:
     return bounded(joined([_value(part, get) for part in parts]))
 
 
+def values_of(parts: KeyParts, get: Get) -> str | tuple[str, ...]:
+    """Return the values of a rule's `key:` as people know them: one text, or a tuple for a composite key."""
+    values = tuple(_value(part, get) for part in parts)
+    return values if len(values) > 1 else "".join(values)
+
+
 def keys_for(parts: KeyParts, values: Sequence[object]) -> list[str]:
     """Encode values given by hand, as `Guard.reset` takes them: one key, or one for each alternative name.
 

@@ -87,11 +87,12 @@ def compile_gates(
         slow_leave = _slow_leave(gate, health, health_key, bulkhead, places, ledger)
         slow_call_us = None if breaker is None else breaker.slow_call_us
         admit = stack_admit(limit, health, slow_call_us, bulkhead, places, ledger, reader)
-        leave = stack_leave(breaker, health, places, ledger, slow_leave)
         shape, numbers = None, ()
         if len(gates) == 1:
             shape, numbers = _single(limit, breaker, health, bulkhead, places, slow_leave, ledger, reader)
-        return Compiled(admit, leave, slow_leave, shape, numbers)
+        if len(limits) == len(gates):
+            return Compiled(admit, _nothing_to_leave, _nothing_to_leave, shape, numbers)
+        return Compiled(admit, stack_leave(breaker, health, places, ledger, slow_leave), slow_leave, shape, numbers)
 
 
 def _single(
@@ -140,8 +141,10 @@ def _fits(gate: Gate) -> bool:
             )
         case BreakerGate():
             return gate.key in ((), BY_RESOURCE) and gate.states.breaker.window_us is not None
-        case _:
+        case BulkheadGate():
             return gate.key == ()
+        case _:
+            return False
 
 
 def _slow_leave(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from guardrail.admission.call import text_of
+from guardrail.admission.call import text_of, values_of
 from guardrail.admission.gate import Gate, Row
 from guardrail.core.limit import Charge
 
@@ -41,10 +41,12 @@ class LimitGate(Gate):
     cost: int | str | None
     on_failure_only: bool
 
-    def terms_for(self, key: str) -> Terms:
-        """Return the numbers that hold for *key*."""
-        if self.lookup is not None and (found := self.lookup.terms(key)) is not None:
-            return found
+    def terms_for(self, key: str, call: Call) -> Terms:
+        """Return the numbers that hold for the key of *call*."""
+        if self.lookup is not None:
+            found = self.lookup.terms(key, lambda: values_of(self.key, call.get))
+            if found is not None:
+                return found
         return self.overrides.get(key, self.terms) if self.overrides else self.terms
 
     def cost_of(self, call: Call) -> int:
@@ -70,7 +72,7 @@ class AskedLimit:
         self.gate = gate
         self.key = gate.key_for(call)
         self.watching = gate.only_watches(self.key)
-        self.terms: Terms = gate.terms_for(self.key)
+        self.terms: Terms = gate.terms_for(self.key, call)
         self.cost = gate.cost_of(call)
         self.home = self.key
         self.charges: list[Charge] = []

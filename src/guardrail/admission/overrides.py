@@ -41,7 +41,7 @@ class RateLookup:
 
     __slots__ = ("_ask", "_clock", "_known", "_rule")
 
-    def __init__(self, ask: Callable[[str], object], rule: LimitRule, clock: Clock) -> None:
+    def __init__(self, ask: Callable[[Any], object], rule: LimitRule, clock: Clock) -> None:
         self._ask = ask
         self._rule = rule
         self._clock = clock
@@ -52,24 +52,28 @@ class RateLookup:
         if rule != self._rule:
             self._rule = rule
 
-    def terms(self, key: str) -> Terms | None:
-        """Return the terms for *key*; None: the rule's own. Called without the ledger's lock, because it may be slow."""
+    def terms(self, key: str, value: Callable[[], object]) -> Terms | None:
+        """Return the terms for *key*; None: the rule's own. Called without the ledger's lock, because it may be slow.
+
+        Args:
+            value: Returns the key as the callable knows it: one text, or a tuple of them for a composite key.
+        """
         now_us, rule = self._clock.now_us(), self._rule
         known = self._known.get(key)
         is_fresh = known is not None and 0 <= now_us - known.asked_us < FRESH_FOR_US
         if known is None or not is_fresh or known.rule is not rule:
-            known = self._find(key, known, is_fresh=is_fresh, now_us=now_us, rule=rule)
+            known = self._find(value, known, is_fresh=is_fresh, now_us=now_us, rule=rule)
             self._known[key] = known
             if len(self._known) > MOST_RATES:
                 self._known.popitem(last=False)
         return known.terms
 
-    def _find(self, key: str, known: Known | None, *, is_fresh: bool, now_us: int, rule: LimitRule) -> Known:
+    def _find(self, value: Callable[[], object], known: Known | None, *, is_fresh: bool, now_us: int, rule: LimitRule) -> Known:
         """Ask where there is nothing fresh, and work out what the answer means."""
         last = None if known is None else known.rate
         asked_us = known.asked_us if known is not None and is_fresh else now_us
         try:
-            rate = last if is_fresh else self._ask(key)
+            rate = last if is_fresh else self._ask(value())
             return Known(asked_us, rate, rule, terms_of(rule, rate))
         except Exception:
             from logging import getLogger  # only an outage needs it

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from guardrail.admission.breaker_gate import BreakerGate
 from guardrail.admission.bulkhead_gate import BulkheadGate
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 WATCHED = Fraction(0)
 BY_RESOURCE = (("resource",),)
 
-Lookup = Callable[[str], object]
+Lookup = Callable[[Any], object]
 
 
 class Stock:
@@ -73,6 +73,7 @@ class Stock:
                 for key in list(states.states) if keys is None else keys:
                     state = states.states.get(key)
                     if state is not None:
+                        ledger.moved(label(key), states.breaker.settle(state, now_us))
                         ledger.moved(label(key), states.breaker.reset(state, now_us))
 
     def _switch(self, name: str, rule: Rule | None) -> None:

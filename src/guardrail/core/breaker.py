@@ -178,6 +178,7 @@ class Breaker(Thresholds):
         state = state.copy()
         self.settle(state, now_us)
         window, trial = state.window, state.trial
+        retry_after_us = self.ask(state, now_us).retry_after_us
         return BreakerSnapshot(
             state=state.phase,
             generation=state.generation,
@@ -187,8 +188,8 @@ class Breaker(Thresholds):
             failure_rate=window.failures / window.calls if window.calls else None,
             slow_rate=window.slow / window.calls if window.calls else None,
             consecutive_failures=state.row,
-            opened_us=None if state.opened_us is None else state.opened_us - state.lag_us,
-            retry_after_us=self.ask(state, now_us).retry_after_us,
+            opened_at=None if state.opened_us is None else (state.opened_us - state.lag_us) / 1_000_000,
+            retry_after=None if retry_after_us is None else retry_after_us / 1_000_000,
             probes_out=len(trial.out) if trial else 0,
             probes_voted=trial.voted if trial else 0,
             total_successes=state.total_successes,

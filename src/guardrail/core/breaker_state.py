@@ -51,7 +51,8 @@ class Transition(NamedTuple):
 class BreakerState:
     """Hold all that changes of one breaker.
 
-    The calm lane, for callers that inline it. Let `now_us` be the caller's clock. While
+    The calm lane, for callers that inline it. Let `now_us` be the caller's clock; on one that never steps back, `seen_us`
+    need be neither looked at nor written. While
 
         state.seen_us <= now_us < state.calm_until_us
 
@@ -126,8 +127,8 @@ class BreakerSnapshot:
     failure_rate: float | None
     slow_rate: float | None
     consecutive_failures: int
-    opened_us: int | None  # on the caller's clock
-    retry_after_us: int | None  # None: calls are let through, or no time can be named
+    opened_at: float | None  # seconds on the caller's clock, as the next one
+    retry_after: float | None  # None: calls are let through, or no time can be named
     probes_out: int
     probes_voted: int
     total_successes: int  # from here on: since the breaker was made, whatever the generation
