@@ -4,7 +4,8 @@ import threading
 from pathlib import Path
 
 from guardrail.errors import Problem, RuleError
-from guardrail.sources import FileSource, Live
+from guardrail.sources.file import FileSource
+from guardrail.sources.live import Live
 
 
 def parse(files):

@@ -8,7 +8,7 @@ import pytest
 
 from guardrail.errors import RuleError
 from guardrail.rules.page import LARGEST_FILE
-from guardrail.sources import FileSource
+from guardrail.sources.file import FileSource
 
 
 def test_a_file_is_shown_under_its_path(path):

@@ -8,7 +8,8 @@ import yaml
 
 from guardrail.errors import RuleError
 from guardrail.rules import folder as folder_of_rules
-from guardrail.sources import FileSource, Live
+from guardrail.sources.file import FileSource
+from guardrail.sources.live import Live
 from tests.sources.followed import Followed
 
 RULES = """\

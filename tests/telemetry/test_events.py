@@ -8,8 +8,7 @@ from typing import get_args
 import pytest
 
 from guardrail.core.verdict import Decision
-from guardrail.telemetry import BreakerMoved, CallRefused, KeysOverflowed, RulesRejected, RulesReloaded
-from guardrail.telemetry.events import Event
+from guardrail.telemetry.events import BreakerMoved, CallRefused, Event, KeysOverflowed, RulesRejected, RulesReloaded
 
 EVENTS = [
     CallRefused("orders", "per-user", "limit", "rate", Decision(allowed=False), shadow=False),

@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from guardrail.telemetry import KeysOverflowed, RulesReloaded, notify
+from guardrail.telemetry.events import KeysOverflowed, RulesReloaded
+from guardrail.telemetry.notify import notify
 
 FIRST = KeysOverflowed("per-user", 250_000)
 SECOND = RulesReloaded("rules.yaml", "new", "old")

@@ -23,10 +23,9 @@ from guardrail.cli.demo_screen import PlainScreen, Screen
 from guardrail.cli.demo_service import Printer, Supplier, application, serving, shop
 from guardrail.cli.demo_stage import Hearing, Stage
 from guardrail.cli.demo_traffic import street
-from guardrail.cli.exits import OK, WRONG, say
+from guardrail.cli.exits import INTERRUPTED, OK, WRONG, say
 from guardrail.cli.shipped import shipped
 
-INTERRUPTED = 130
 LONGEST_S = 34.0
 WATCHED_S = 13.0  # of the acts, at their usual pace, somebody only watches so long
 WAITED_S = 5.0  # and for so long something is waited for

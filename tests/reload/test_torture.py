@@ -1,0 +1,71 @@
+"""Rule files are changed in every way there is while threads and tasks keep calling."""
+
+import logging
+
+import pytest
+
+from guardrail import Guard
+from guardrail.telemetry.events import RulesRejected, RulesReloaded
+from tests.admission.scene import in_child
+from tests.decorators.scene import inside
+from tests.reload.layouts import LAYOUTS, File
+from tests.reload.traffic import BUDGET, MOST_INSIDE, Heard, Traffic, number_of, rules
+
+TIMES = 4
+
+
+@pytest.fixture
+def heard():
+    return Heard()
+
+
+@pytest.fixture(params=LAYOUTS, ids=lambda layout: layout.__name__)
+def layout(request, tmp_path):
+    layout = request.param(tmp_path)
+    layout.write(rules(0))
+    return layout
+
+
+def test_calls_go_on_and_each_sees_one_revision(layout, heard, quick, caplog):
+    caplog.set_level(logging.CRITICAL)  # what is rejected here is meant to be
+    with Guard(layout.watched, listeners=[heard]) as guard:
+        guard.breakers["broken"].force_open()
+        traffic = Traffic(guard)
+        with traffic.flowing():
+            number = 0
+            for way in layout.ways * TIMES:
+                number += 1
+                if way in ("returns", "mended"):
+                    layout.harm(way)
+                    assert heard.hears(RulesRejected), f"{way}: nobody noticed"
+                    assert number - 1 == number_of(guard)
+                layout.write(rules(number), way)
+                assert heard.hears(RulesReloaded, lambda: number_of(guard) == number), f"{way}: nobody noticed"
+                assert "forced_open" == guard.breakers["broken"].state
+        assert [] == traffic.errors
+        assert [] == traffic.torn
+        assert {0, number} <= traffic.seen <= set(range(number + 1))
+        assert BUDGET == len(traffic.admitted)  # what was used stayed used, however often the rules changed
+        assert 1 < traffic.most_inside <= MOST_INSIDE
+        assert 0 == inside(guard)
+
+
+def test_children_that_are_forked_off_in_the_middle_follow_the_files_too(tmp_path, heard, quick):
+    layout = File(tmp_path)
+    layout.write(rules(0))
+    with Guard(layout.watched, listeners=[heard]) as guard:
+        traffic = Traffic(guard)
+
+        def follow():
+            mine = Heard()
+            guard.ledger.listeners = (mine,)
+            layout.write(rules(7), "atomically")
+            return mine.hears(RulesReloaded, lambda: number_of(guard) == 7), [
+                sorted(int(verdict.text.partition("/")[0]) % 1000 for verdict in guard.peek("r").verdicts)
+            ]
+
+        with traffic.flowing(threads=2, tasks=5):
+            assert "(True, [[7, 7, 7]])" == in_child(follow)
+            assert heard.hears(RulesReloaded, lambda: number_of(guard) == 7)
+        assert [] == traffic.errors
+        assert [] == traffic.torn
