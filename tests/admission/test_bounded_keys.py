@@ -282,8 +282,8 @@ def test_memory_stays_flat_while_keys_rotate_for_ever(clock, algorithm):
 
     rotate(100)
     before = blocks()
-    rotate(1_000)
-    assert blocks() - before < 5_000  # one key is at least two; there were 100,000
+    rotate(400)
+    assert blocks() - before < 5_000  # one key is at least two; there were 40,000
     assert len(guard.ledger.limits["r/limit"]) <= 1_001
 
 
@@ -291,7 +291,7 @@ def test_memory_stays_flat_while_all_keys_are_in_use(clock):
     guard = guard_of(clock, limit("3/min", key="user"), max_keys=1_000)
     spend(guard, *users(1_200))
     before = blocks()
-    touch(guard, clock, users(100_000))
+    touch(guard, clock, users(30_000))
     assert blocks() - before < 1_000
     assert 1_001 == len(guard.ledger.limits["r/limit"])
 

@@ -112,7 +112,7 @@ class Folder:
 
     def write(self, text: str, way: str = "one file") -> None:
         """Bring *text* into the folder, as its only rules."""
-        files = [path for path in self.watched.iterdir() if path.suffix in (".yaml", ".yml")]
+        files = [path for path in self.watched.glob("[!.]*.y*ml") if path.is_file()]
         self.path = self.watched / ("b.yml" if way == "another file" else "a.yaml")
         new = self.watched / "new.tmp"
         new.write_text(text)
@@ -124,8 +124,8 @@ class Folder:
             (self.watched / "notes.txt").write_text(text)
             (self.watched / "deeper.yaml").mkdir(exist_ok=True)
         for file in files:
-            if file != self.path and file.is_file():
-                file.unlink()
+            if file != self.path:
+                file.unlink(missing_ok=True)
 
     def harm(self, way: str) -> None:
         """Bring about what cannot be used, before what can."""

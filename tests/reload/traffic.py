@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
-from threading import Event, Lock, Thread
+from threading import Condition, Event, Lock, Thread
 from typing import Any
 
 from guardrail import Decision, Guard, Refused
@@ -92,12 +92,14 @@ class Traffic:
         self.admitted: list[int] = []
         self.inside = self.most_inside = 0
         self._lock = Lock()
+        self._look_up = Condition()
         self._stopped = Event()
         self._make_functions()
 
     @contextmanager
     def flowing(self, threads: int = 4, tasks: int = 20) -> Iterator[Traffic]:
         """Keep calling inside the block."""
+        self.guard.breakers["broken"].force_open()
         running = [Thread(target=self._keep_calling) for _ in range(threads)]
         running.append(Thread(target=lambda: asyncio.run(self._keep_awaiting(tasks))))
         for thread in running:
@@ -109,6 +111,11 @@ class Traffic:
             for thread in running:
                 thread.join(PATIENCE)
         assert not any(thread.is_alive() for thread in running)
+
+    def sees(self, number: int) -> bool:
+        """Wait until a call was decided by this revision."""
+        with self._look_up:
+            return self._look_up.wait_for(lambda: number in self.seen, PATIENCE)
 
     def _make_functions(self) -> None:
         guard = self.guard
@@ -199,9 +206,12 @@ class Traffic:
 
     def _look(self, decision: Decision) -> None:
         numbers = numbers_in(decision)
-        self.seen |= numbers
         if len(numbers) > 1:
             self.torn.append(decision)
+        if not numbers <= self.seen:
+            with self._look_up:
+                self.seen |= numbers
+                self._look_up.notify_all()
 
     def _peek(self) -> None:
         self._look(self.guard.peek("r"))

@@ -141,6 +141,7 @@ def stack_leave(
     top, bottom = (1, 0) if breaker is None else ratio_of(breaker)
     acquire, release, deferred, drain = ledger.lock.acquire, ledger.lock.release, ledger.deferred, ledger.drain
     ticks, anchor = ticks_of(ledger)
+    may_step = type(ledger.clock) is not SystemClock  # back, so that the breaker has to look for it
 
     def leave(stamp: Stamp) -> None:
         if not acquire(False):
@@ -156,13 +157,15 @@ def stack_leave(
                     window = health.window
                     generation, started_us = stamp
                     calm = (
-                        health.seen_us <= now_us < health.calm_until_us
+                        now_us < health.calm_until_us
+                        and (not may_step or health.seen_us <= now_us)
                         and health.generation == generation
                         and (not window.failures or window.failures * bottom < top * window.calls)
                         and (slow_call_us is None or (now_us - started_us <= slow_call_us and not window.slow))
                     )
                     if calm:
-                        health.seen_us = now_us
+                        if may_step:
+                            health.seen_us = now_us
                         health.row = 0
                         health.total_successes += 1
                         window.calls += 1

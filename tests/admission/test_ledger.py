@@ -1,0 +1,207 @@
+"""All state is under one lock; what must not happen under it happens right after it."""
+
+import logging
+from threading import Event
+
+import pytest
+
+from guardrail.admission.ledger import Ledger
+from guardrail.telemetry.events import BreakerMoved, CallRefused
+from guardrail.testing import FakeClock
+from tests.admission.scene import (
+    PATIENCE,
+    ByHand,
+    breaker,
+    bulkhead,
+    decided,
+    ended,
+    guard_of,
+    held,
+    inside,
+    left,
+    limit,
+    started,
+)
+
+
+@pytest.fixture
+def ledger(clock):
+    return Ledger(clock, 10, ())
+
+
+# -- listeners ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_listener_may_call_the_guard(clock):
+    """It is told once the lock is free; it may wait, decide, look, reset."""
+    heard = []
+
+    def listener(event):
+        assert not guard.ledger.lock.locked()
+        heard.append(type(event))
+        if len(heard) < 5:
+            decided(guard, "s")
+            guard.peek("r")
+            guard.reset("s/limit")
+            assert guard.breakers["r/breaker"].state in ("open", "closed")
+
+    rules = limit(), limit(resource="s"), breaker(consecutive_failures=1)
+    guard = guard_of(clock, *rules, listeners=[listener])
+    held(guard).exit(OSError())
+    decided(guard)
+    assert [BreakerMoved, CallRefused] == heard
+
+
+def test_a_listener_that_raises_changes_nothing_but_a_log_line(clock, news, caplog):
+    def broken(event):
+        raise RuntimeError("no network")
+
+    guard = guard_of(clock, limit(), bulkhead(), listeners=[broken, news])
+    assert decided(guard).allowed
+    assert "rate" == decided(guard).reason
+    assert (0, 1) == (inside(guard), len(news.of(CallRefused)))
+    assert [("guardrail.listeners", logging.ERROR)] == [(one.name, one.levelno) for one in caplog.records]
+
+
+def test_every_event_is_told_once_and_in_order(clock, news):
+    guard = guard_of(clock, breaker(consecutive_failures=1, open_for="1s", half_open_calls=1), listeners=[news])
+    held(guard).exit(OSError())
+    decided(guard)
+    clock.advance(1)
+    decided(guard)
+    assert [
+        ("closed", "open"),
+        "breaker_open",
+        ("open", "half_open"),
+        ("half_open", "closed"),
+    ] == [one.reason if isinstance(one, CallRefused) else (one.from_state, one.to_state) for one in news.events]
+
+
+def test_a_refusal_is_told_with_its_decision(clock, news):
+    guard = guard_of(clock, limit(), listeners=[news])
+    decided(guard)
+    decision = decided(guard)
+    assert [CallRefused("r", "r/limit", "limit", "rate", decision, shadow=False)] == news.events
+
+
+# -- turns -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_turn_holds_the_lock_and_knows_the_time(clock, ledger):
+    with ledger as now_us:
+        assert (True, clock.now_us(), now_us) == (ledger.lock.locked(), now_us, ledger.now_us)
+    assert not ledger.lock.locked()
+
+
+def test_turns_and_steps_of_the_clock_are_counted(clock, ledger):
+    for now_us in (5, 5, 9, 8, 8, 3):
+        clock.set_us(now_us)
+        with ledger:
+            pass
+    assert (6, 3) == (ledger.turn, ledger.steps)  # the first was one too: the clock began later than that
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_a_clock_that_fails_leaves_the_lock_free(clock, ledger, error):
+    def broken():
+        raise error
+
+    clock.now_us, now_us = broken, clock.now_us
+    with pytest.raises(error):
+        with ledger:
+            pytest.fail("there is no time")
+    clock.now_us = now_us
+    with ledger:
+        pass
+
+
+def test_what_fails_inside_a_turn_leaves_the_lock_free(ledger):
+    with pytest.raises(ValueError, match="inside"):
+        with ledger:
+            raise ValueError("inside")
+    assert not ledger.lock.locked()
+
+
+def test_ways_out_are_run_at_once_where_the_lock_is_free(clock, ledger):
+    ran = []
+    clock.advance(1)
+    ledger.soon(lambda: ran.append((ledger.lock.locked(), ledger.now_us)))
+    assert [(True, clock.now_us())] == ran
+
+
+def test_ways_out_never_wait_for_the_lock_and_are_run_by_whoever_holds_it(ledger):
+    ran, inner, release = [], Event(), Event()
+
+    def hold():
+        with ledger:
+            inner.set()
+            release.wait(PATIENCE)
+
+    thread = started(hold)
+    assert inner.wait(PATIENCE)
+    ledger.soon(lambda: ran.append("first"))
+    ledger.soon(lambda: ran.append("second"))
+    assert [] == ran
+    release.set()
+    assert ended(thread)
+    assert ["first", "second"] == ran
+
+
+def test_what_is_put_off_while_others_are_run_is_run_too(ledger):
+    ran = []
+    ledger.soon(lambda: (ran.append("outer"), ledger.soon(lambda: ran.append("inner"))))
+    assert ["outer", "inner"] == ran
+
+
+def test_what_was_put_off_is_done_before_the_next_decision(clock):
+    """A place whose exit waited for the lock is free for whoever gets the lock next."""
+    guard = guard_of(clock, bulkhead())
+    permit = held(guard)
+    guard.ledger.lock.acquire()
+    permit.exit()
+    guard.ledger.lock.release()
+    assert decided(guard).allowed
+
+
+def test_waiters_are_woken_once_the_lock_is_free(clock):
+    guard = guard_of(clock, bulkhead(max_wait="1h"))
+    holder, waiting = held(guard), ByHand(guard)
+    locked = []
+    waiting.waiter.wake = lambda: locked.append(guard.ledger.lock.locked())
+    holder.exit()
+    assert [False] == locked
+    waiting.cancel()
+
+
+def test_moving_the_clock_wakes_those_whose_time_is_up_and_no_others(clock):
+    guard = guard_of(clock, bulkhead(max_wait="1h"))
+    held(guard)
+    woken = []
+    for seconds in (5, 10, 15):
+        waiting = ByHand(guard, max_wait=seconds)
+        waiting.waiter.wake = lambda seconds=seconds: woken.append(seconds)
+        everybody.append(waiting)
+    clock.advance(10)
+    assert [5, 10] == sorted(woken)
+
+
+everybody: list[ByHand] = []  # who waits is not collected meanwhile
+
+
+@pytest.fixture(autouse=True)
+def nobody_waits():
+    yield
+    everybody.clear()
+
+
+def test_states_are_read_and_written_by_many_threads_at_once():
+    """Not one token too many, whoever comes when."""
+    clock = FakeClock()
+    guard = guard_of(clock, limit("1000/s", algorithm="sliding_log"), limit("900/s", name="narrow"))
+    admitted = []
+
+    def calls():
+        admitted.append(sum(decided(guard).allowed for _ in range(200)))
+
+    assert ended(*[started(calls) for _ in range(6)])
+    assert (900, 100, 0) == (sum(admitted), left(guard), left(guard, "narrow"))

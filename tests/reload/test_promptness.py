@@ -1,0 +1,61 @@
+"""What is written is enforced within a second, by the polling that is the default."""
+
+import os
+import time
+
+import pytest
+
+from guardrail import Guard, Refused
+from guardrail.telemetry.events import RulesRejected, RulesReloaded
+from tests.reload.traffic import Heard
+
+RULE = "version: 1\nrules:\n- {resource: r, kind: limit, rate: %s}\n"
+
+
+@pytest.fixture
+def heard():
+    return Heard()
+
+
+@pytest.fixture
+def path(tmp_path):
+    file = tmp_path / "rules.yaml"
+    file.write_text(RULE % "1000/d")
+    return file
+
+
+def test_a_rate_is_enforced_within_a_second_of_the_write(path, heard):
+    with Guard(path, listeners=[heard]) as guard:
+        call = guard.limit("1/d", name="r")(lambda: 1)
+        for number, rate in enumerate(["10/d", "2000/d", "20/d"]):
+            call()
+            written = time.monotonic()
+            path.write_text(RULE % rate)
+            assert heard.hears(RulesReloaded)
+            assert time.monotonic() - written < 1
+            if number % 2 == 0:
+                with pytest.raises(Refused):
+                    [call() for _ in range(21)]
+            else:
+                assert [1] * 21 == [call() for _ in range(21)]
+
+
+def test_a_mistake_is_told_within_a_second_and_changes_nothing(path, heard):
+    with Guard(path, listeners=[heard]) as guard:
+        revision = guard.rules.revision
+        written = time.monotonic()
+        path.write_text(RULE % "fast")
+        assert heard.hears(RulesRejected)
+        assert time.monotonic() - written < 1
+        assert revision == guard.rules.revision
+        path.unlink()
+        assert heard.hears(RulesRejected)
+        os.replace(_written(path, "7/d"), path)
+        assert heard.hears(RulesReloaded)
+        assert 7 == guard.peek("r").limit
+
+
+def _written(path, rate):
+    new = path.with_suffix(".tmp")
+    new.write_text(RULE % rate)
+    return new
