@@ -224,7 +224,7 @@ class TestEntered:
             asyncio.run(guard.atry_enter("r", **options))
 
     def test_plans_are_kept_for_so_many_resources_and_made_anew_beyond(self, clock, monkeypatch):
-        monkeypatch.setattr("guardrail.guard.MOST_PLANS", 3)
+        monkeypatch.setattr("guardrail.rulebook.MOST_PLANS", 3)
         guard = Guard([{"resource": "**", "kind": "limit", "rate": "20/h"}], clock=clock)
         for number in range(20):
             assert guard.try_enter(f"r{number}").exit() is None

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from guardrail.admission.host import Host
 from guardrail.decorators.face import Decorators
-from guardrail.guard import Guard, RuleSource
+from guardrail.guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from guardrail.rulebook import RuleSource
 
 
 def configure(rules: RuleSource | None = None, **options: Any) -> Guard:
@@ -27,7 +29,7 @@ def configure(rules: RuleSource | None = None, **options: Any) -> Guard:
         RuleError: The rules cannot be used; the default guard stays as it was.
     """
     before = _host.desk
-    guard = Guard(rules, host=_host, **options)
+    guard = Guard(rules, _host=_host, **options)
     if isinstance(before, Guard):
         before.close()
     return guard
@@ -44,7 +46,7 @@ def default_guard() -> Guard:
 def substituted(**options: Any) -> Iterator[Guard]:
     """Put a fresh default guard in place inside the block, for tests; then the one that was there, if any."""
     before = _host.desk
-    with Guard(host=_host, **options) as guard:
+    with Guard(_host=_host, **options) as guard:
         try:
             yield guard
         finally:

@@ -32,6 +32,7 @@ def test_calls_go_on_and_each_sees_one_revision(layout, heard, quick, caplog):
         traffic = Traffic(guard)
         with traffic.flowing():
             number = 0
+            assert traffic.sees(number)
             for way in layout.ways * TIMES:
                 number += 1
                 if way in ("returns", "mended"):

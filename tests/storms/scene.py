@@ -74,8 +74,10 @@ class Scene:
         story: What happened, to be told when something is wrong.
     """
 
-    def __init__(self, seed: object, rules: RuleSet, cancelling: float = 0.0) -> None:
-        self.loop = SeededLoop(seed, cancelling)
+    def __init__(
+        self, seed: object, rules: RuleSet, cancelling: float = 0.0, loop: SeededLoop | None = None
+    ) -> None:
+        self.loop = SeededLoop(seed, cancelling) if loop is None else loop
         self.random = self.loop.random
         self.clock = LoopClock(self.loop)
         self.guard = Guard(rules, clock=self.clock)
@@ -87,10 +89,21 @@ class Scene:
         self.spent = 0
         self.story: list[tuple[int, str]] = []
         self.kept: list[Any] = []  # what nobody drops until the loop is shut down
+        self.lost: list[Any] = []  # tasks of a loop that is gone, which nobody has collected so far
         self.are_gone = False  # rules come and go, and a call keeps to those there were when it came
         self._admitted: Attempt | None = None
-        self.loop.looks.append(self.look)
-        self.loop.idle_looks.append(self.look_idle)
+        self.look_at(self.loop)
+
+    def look_at(self, loop: SeededLoop) -> None:
+        loop.looks.append(self.look)
+        loop.idle_looks.append(self.look_idle)
+
+    def go_on_in(self, loop: SeededLoop, lost: list[Any]) -> None:
+        """Leave the loop that was, and its tasks; time goes on."""
+        self.lost = lost
+        loop.passed_us = self.loop.passed_us
+        self.loop = self.clock.loop = loop
+        self.look_at(loop)
 
     def tell(self, event: str) -> None:
         self.story.append((self.loop.passed_us, event))
@@ -144,7 +157,7 @@ class Scene:
 
     def look_idle(self) -> None:
         assert not self.ledger.deferred, "what was put off is not done"
-        if self.clock.behind_us:  # whoever is told to wait on, because it stepped back, sleeps to the end of that
+        if self.clock.behind_us or self.lost:  # whoever is told to wait on, as the clock stepped back, sleeps until then
             return
         sleeping = sum(waiter.granted for waiter in self.ledger.waiting)
         assert not sleeping, f"{sleeping} were handed a place and not woken"

@@ -74,6 +74,7 @@ class SeededLoop(asyncio.BaseEventLoop):
         """Close the loop over the tasks that are left, without a word about them."""
         for task in self.tasks:
             task._log_destroy_pending = False  # type: ignore[attr-defined]
+        self.tasks = []
         self.close()
 
     def _run_once(self) -> None:
@@ -140,11 +141,11 @@ class LoopClock:
     """The guard's clock: the loop's time, which a test may step back."""
 
     def __init__(self, loop: SeededLoop) -> None:
-        self._loop = loop
+        self.loop = loop
         self.behind_us = 0
 
     def now_us(self) -> int:
-        return START_US + self._loop.passed_us - self.behind_us
+        return START_US + self.loop.passed_us - self.behind_us
 
     def sleep(self, seconds: float) -> None:
         raise AssertionError(f"a call would block the loop for {seconds} s")

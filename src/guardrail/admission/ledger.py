@@ -80,7 +80,11 @@ class Ledger:
         self._news.append(event)
 
     def wake(self, waiter: Waiter) -> None:
-        """Wake a waiter once the lock is free."""
+        """Wake a waiter that has been handed a place, once the lock is free.
+
+        It is forgotten here: if its event loop is gone, it can be collected, and passes the place on as it goes.
+        """
+        self.waiting.discard(waiter)
         self._woken.append(waiter)
 
     def moved(self, name: str, transition: Transition | None) -> None:
@@ -97,9 +101,7 @@ class Ledger:
     def expire_waiters(self) -> None:
         """Wake every waiter whose time is up by the clock: it was moved by hand."""
         with self as now_us:
-            for waiter in self.waiting:
-                if waiter.deadline_us <= now_us:
-                    self.wake(waiter)
+            self._woken.extend(waiter for waiter in self.waiting if waiter.deadline_us <= now_us)
 
     def after_fork(self) -> None:
         """Start again in a forked child: other threads, and the places they held, stayed with the parent."""

@@ -7,7 +7,6 @@ smallest, `reset_after` the largest; waits for limits run side by side, those fo
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from math import ceil
 from typing import Any, Literal
 
 Kind = Literal["limit", "breaker", "bulkhead"]
@@ -106,9 +105,9 @@ class Decision:
         """Say in words which rule refused, why, and when to come back."""
         if self.allowed:
             return "allowed"
-        binding = next(verdict for verdict in self.verdicts if verdict.rule == self.rule and not verdict.allowed)
+        text = next((one.text for one in self.verdicts if one.rule == self.rule and not one.allowed), "")
         when = "" if self.retry_after is None else f"; retry after {_seconds(self.retry_after)}"
-        return _SENTENCES[binding.reason or "rate"].format(text=binding.text, rule=self.rule) + when
+        return _SENTENCES[self.reason or "rate"].format(text=text, rule=self.rule) + when
 
 
 _SENTENCES: dict[Reason, str] = {
@@ -132,6 +131,7 @@ def _remaining_order(verdict: Verdict) -> float:
 
 
 def _seconds(seconds: float) -> str:
-    if seconds < 0.001:
-        return f"{seconds * 1_000_000:.0f} us"
-    return f"{ceil(seconds * 1000) / 1000:.3f}".rstrip("0").rstrip(".") + " s"  # rounded up: who comes then gets in
+    time_us = round(seconds * 1_000_000)
+    if time_us < 1_000:
+        return f"{time_us} us"
+    return f"{-(-time_us // 1000) / 1000:.3f}".rstrip("0").rstrip(".") + " s"  # rounded up: who comes then gets in
