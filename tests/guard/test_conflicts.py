@@ -66,7 +66,7 @@ class TestWhenItIsReported:
         Decorators(host).limit("2/h", name="r")(id)
         path.write_text(BREAKER)
         with pytest.raises(RuleError, match="is a limit in code"):
-            Guard(str(path), clock=clock, host=host)
+            Guard(str(path), clock=clock, _host=host)
         assert host.desk is None
 
 

@@ -1,6 +1,7 @@
 """Event loops that end while their tasks are inside or wait: what they were handed goes on to others."""
 
 import gc
+import inspect
 import os
 
 import pytest
@@ -23,6 +24,9 @@ class Leaving(SeededLoop):
         self.looks.append(lambda: self.stop() if self.steps >= last else None)
         self.run_forever()
         self.abandon()
+        for task in tasks:
+            if inspect.getcoroutinestate(task.get_coro()) == inspect.CORO_CREATED:
+                task.get_coro().close()  # it has not begun
         return [task for task in tasks if not task.done()]
 
 
