@@ -121,7 +121,7 @@ def test_what_charges_nothing_takes_no_room(clock, news, touch):
 
 def test_keys_with_rates_of_their_own_are_bounded_too(clock):
     """Their states are kept apart, and make room alike."""
-    overrides = {user: "9/min" for user in users(100)}
+    overrides = dict.fromkeys(users(100), "9/min")
     guard = guard_of(clock, limit("3/min", key="user", overrides=overrides), max_keys=10)
     assert all(spend(guard, *users(10), cost=9))
     assert 9 == sum(spend(guard, *users(100)[10:]))

@@ -8,11 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardrail import Refused
-from guardrail.admission.compiled import compile_gates
+from guardrail.admission.attempt import Attempt
+from guardrail.admission.call import Call
+from guardrail.admission.compiled import NO_KEY, compile_gates
+from guardrail.admission.gate import Gate
 from guardrail.clock import SystemClock
 from guardrail.decorators import binding as bindings
 from guardrail.testing import FakeClock
-from tests.admission.scene import PATIENCE, START_US, ByHand, S, ended, guard_of, held, inside, started
+from tests.admission.scene import PATIENCE, START_US, ByHand, S, ended, guard_of, held, inside, limit, started
 
 
 class Failed(Exception):
@@ -199,7 +202,6 @@ def test_plain_calls_are_decided_by_closures(clock_of, flows, stack):
         {"algorithm": "fixed_window"},
         {"algorithm": "sliding_log"},
         {"max_wait": "1s"},
-        {"burst": 1, "cost": 2},  # it never fits
         {"cost": "user"},
         {"charge": "failure"},
         {"key": "user", "overrides": {"vip": "9/s"}},
@@ -217,12 +219,20 @@ def test_some_limits_need_the_flow(clock, flows, options):
     def call(user):
         return user
 
-    for _ in range(2):
-        try:
-            call(1)
-        except Refused as refused:
-            assert options == {"burst": 1, "cost": 2} and refused.reason == "cost_too_large"
+    assert [1, 1] == [call(1) for _ in range(2)]
     assert 2 == len(flows)
+
+
+def test_a_cost_that_never_fits_needs_the_flow_to_say_so(clock, flows):
+    guard = guard_of(clock)
+
+    @guard.limit("5/s", burst=1, cost=2, name="f")
+    def call():
+        return 1
+
+    with pytest.raises(Refused, match="ever allows at once"):
+        call()
+    assert 1 == len(flows)
 
 
 @pytest.mark.parametrize(
@@ -311,6 +321,15 @@ def test_a_gate_that_is_already_of_another_revision_is_left_to_the_flow(clock):
     assert compile_gates(gates, guard.ledger, "f", binding._key_reader)
     guard.apply([{"name": "f/limit", "kind": "limit", "resource": "f", "rate": "3/s"}])
     assert compile_gates(gates, guard.ledger, "f", binding._key_reader) is None
+
+
+def test_a_gate_of_a_kind_to_come_is_left_to_the_flow_and_refused_by_it_as_long_as_it_cannot_be_asked(clock):
+    guard = guard_of(clock, limit())
+    [known] = guard._gates("r")
+    unknown = Gate(**{field: getattr(known, field) for field in Gate.__slots__})
+    assert compile_gates([unknown], guard.ledger, "r", lambda parts: NO_KEY) is None
+    with pytest.raises(TypeError, match="no way to ask"):
+        Attempt([unknown], Call("r", lambda name: None), guard.ledger)
 
 
 @pytest.mark.parametrize("key", [{}, {"key": "user"}])

@@ -39,7 +39,9 @@ def test_only_rules_that_were_asked_have_a_verdict(clock):
 
 def test_a_rule_that_does_not_apply_is_not_asked(clock):
     guard = guard_of(clock, limit("1/min", when={"plan": "free"}), limit("9/min", name="all", when={"plan": "!vip"}))
-    asked = [[one.rule for one in decided(guard, attributes={"plan": plan}).verdicts] for plan in ("free", "pro", "vip")]
+    asked = [
+        [one.rule for one in decided(guard, attributes={"plan": plan}).verdicts] for plan in ("free", "pro", "vip")
+    ]
     assert [["r/limit", "all"], ["all"], []] == asked
 
 

@@ -200,6 +200,18 @@ def test_reset_works_for_every_algorithm(clock, algorithm):
         assert 2 == decided(guard, attributes={"user": "u1"}).remaining
 
 
+def test_reset_of_a_key_that_has_no_breaker_does_nothing(clock):
+    guard = guard_of(clock, breaker(consecutive_failures=1, key="user"))
+    held(guard, attributes={"user": "u1"}).exit(OSError())
+    guard.reset("r/breaker", "u2")
+    assert ["r/breaker/u1"] == list(guard.breakers)
+
+
+def test_a_key_given_by_hand_has_as_many_values_as_the_rule_has_parts():
+    with pytest.raises(ValueError, match="the key has 2 parts, got 1 values"):
+        keys_for((("user",), ("tenant",)), ["u1"])
+
+
 def test_reset_of_a_breaker_closes_it_and_of_one_key_only_that(clock):
     guard = guard_of(clock, breaker(consecutive_failures=1, key="user"))
     for user in ("u1", "u2", "u3"):

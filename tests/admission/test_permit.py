@@ -121,6 +121,27 @@ def test_two_threads_that_end_one_permit_end_it_once(clock):
     other.exit()
 
 
+def test_an_exit_that_another_thread_was_just_about_to_make_counts_for_nothing(clock):
+    """Both saw that it was not over; the one that is put off first is done first."""
+    guard = guard_of(clock, bulkhead(2), breaker())
+    other, permit = held(guard), held(guard)
+    with guard.ledger:
+        permit.exit()
+        permit._is_over = False
+        permit.exit(OSError())
+    assert (1, 0) == (inside(guard), guard.breakers["r/breaker"].snapshot().total_failures)
+    other.exit()
+
+
+def test_a_permit_whose_call_was_ended_by_another_is_dropped_without_a_word(clock, recwarn):
+    guard = guard_of(clock, bulkhead())
+    call = ByHand(guard)
+    one, other = call.permit(), call.permit()
+    one.exit()
+    del other
+    assert ([], 0) == (list(recwarn), inside(guard))
+
+
 # -- dropped -----------------------------------------------------------------------------------------------------------
 
 
@@ -146,8 +167,8 @@ def test_a_permit_in_a_cycle_is_ended_by_the_collector(clock):
     cycle = [guard.try_enter("r")]
     cycle.append(cycle)
     assert 1 == inside(guard)
+    del cycle
     with pytest.warns(ResourceWarning):
-        del cycle
         gc.collect()
     assert 0 == inside(guard)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardrail.testing import FakeClock
-from tests.admission.scene import START_US, S, bulkhead, decided, guard_of, held, left, limit
+from tests.admission.scene import START_US, S, breaker, bulkhead, decided, guard_of, held, left, limit
 
 
 class Model:
@@ -177,6 +177,21 @@ def test_each_of_many_changes_counts_where_it_is_touched(clock, fields):
     assert 119 - 19 == used(guard, 0).remaining
 
 
+def test_each_key_is_rescaled_from_the_numbers_it_was_last_written_in(clock):
+    """Whether that was one change ago or nine; and one that is written again belongs to the newest."""
+    guard = guard_of(clock, limit("100/min", key="user"))
+    for amount in range(110, 200, 10):
+        decided(guard, attributes={"user": f"u{amount}"}, cost=50)
+        decided(guard, attributes={"user": "always"}, cost=1)
+        guard.apply([limit(f"{amount}/min", key="user")])
+    remaining = [guard.peek("r", {"user": f"u{amount}"}, cost=0).remaining for amount in range(110, 200, 10)]
+    assert ([190 - 50] * 9, 190 - 9) == (remaining, guard.peek("r", {"user": "always"}, cost=0).remaining)
+    clock.advance(30)
+    for amount in range(110, 200, 10):
+        assert decided(guard, attributes={"user": f"u{amount}"}, cost=190).allowed
+    assert 10 == len(guard.ledger.limits["r/limit"])
+
+
 @keyed_or_not
 @pytest.mark.parametrize("algorithm", ["sliding_window", "fixed_window", "sliding_log"])
 def test_windows_keep_what_they_have_counted(clock, fields, algorithm):
@@ -231,6 +246,26 @@ def test_unchanged_rules_notice_nothing(clock, fields):
     guard.apply([limit("10/min", **fields), limit("9/min", name="other")])
     assert states is guard.ledger.limits["r/limit"]
     assert 3 == used(guard, 0).remaining
+
+
+def test_a_breaker_keeps_its_state_and_its_window(clock):
+    guard = guard_of(clock, breaker(min_calls=4, open_for="5s"))
+    for _ in range(2):
+        held(guard).exit(OSError())
+    guard.apply([breaker(min_calls=3, open_for="9s")])
+    held(guard).exit(OSError())
+    assert ("open", 9.0) == (guard.breakers["r/breaker"].state, decided(guard).retry_after)
+    guard.apply([breaker(min_calls=3, open_for="9s")])
+    guard.apply([breaker(min_calls=3, open_for="1s", window="7s")])
+    assert ("open", 1.0) == (guard.breakers["r/breaker"].state, decided(guard).retry_after)
+
+
+def test_a_breaker_with_another_window_begins_to_count_anew(clock):
+    guard = guard_of(clock, breaker(min_calls=2))
+    held(guard).exit(OSError())
+    guard.apply([breaker(min_calls=2, window="7s")])
+    held(guard).exit(OSError())
+    assert (1, "closed") == (guard.breakers["r/breaker"].snapshot().calls, guard.breakers["r/breaker"].state)
 
 
 def test_the_revision_of_a_call_counts_from_entry_to_exit(clock):

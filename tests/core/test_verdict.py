@@ -50,7 +50,9 @@ def test_rows(rules, expected):
 
 
 def test_shadow_rules_are_listed_and_count_for_nothing():
-    shadow = verdict("shadow", reason="rate", limit=1, remaining=0, retry_after=9.0, reset_after=9.0, shadow=True, wait=5)
+    shadow = verdict(
+        "shadow", reason="rate", limit=1, remaining=0, retry_after=9.0, reset_after=9.0, shadow=True, wait=5
+    )
     real = verdict("real", limit=9, remaining=8, reset_after=1.0)
     decision = Decision.of((shadow, real))
     assert (True, "real", 9, 8, None, 1.0, 0.0) == (
@@ -63,7 +65,11 @@ def test_shadow_rules_are_listed_and_count_for_nothing():
         decision.wait,
     )
     assert (shadow, real) == decision.verdicts
-    assert (True, None, None) == (Decision.of((shadow,)).allowed, Decision.of((shadow,)).rule, Decision.of((shadow,)).limit)
+    assert (True, None, None) == (
+        Decision.of((shadow,)).allowed,
+        Decision.of((shadow,)).rule,
+        Decision.of((shadow,)).limit,
+    )
 
 
 def test_a_call_queues_for_one_place_after_the_other_and_sleeps_for_all_limits_at_once():
@@ -168,7 +174,9 @@ def test_a_decision_made_by_hand_can_be_read():
     ],
 )
 def test_times_are_shown_in_milliseconds(seconds, words):
-    assert Decision.of((verdict("a", reason="rate", retry_after=seconds),)).sentence().endswith(f"; retry after {words}")
+    assert (
+        Decision.of((verdict("a", reason="rate", retry_after=seconds),)).sentence().endswith(f"; retry after {words}")
+    )
 
 
 def test_a_whole_millisecond_is_shown_as_it_is_however_it_is_rounded_in_binary():
@@ -179,7 +187,9 @@ def test_a_whole_millisecond_is_shown_as_it_is_however_it_is_rounded_in_binary()
 
 # -- as values ---------------------------------------------------------------------------------------------------------
 
-DECISION = Decision.of((verdict("a", limit=9, remaining=8, reset_after=1.5), verdict("b", reason="rate", retry_after=2.0)))
+DECISION = Decision.of(
+    (verdict("a", limit=9, remaining=8, reset_after=1.5), verdict("b", reason="rate", retry_after=2.0))
+)
 
 
 def test_a_decision_is_plain_values():

@@ -80,6 +80,7 @@ class Traffic:
     Attributes:
         errors: Whatever was raised that is not Refused.
         torn: Decisions made of more than one revision.
+        stuck: Decisions on calls that nobody served, although nobody stays inside for long.
         seen: The numbers of the revisions that decided calls.
         admitted: Calls that the budget let through.
     """
@@ -88,6 +89,7 @@ class Traffic:
         self.guard = guard
         self.errors: list[BaseException] = []
         self.torn: list[Decision] = []
+        self.stuck: list[Decision] = []
         self.seen: set[int] = set()
         self.admitted: list[int] = []
         self.inside = self.most_inside = 0
@@ -169,6 +171,7 @@ class Traffic:
             await asyncio.sleep(0)
             self._leave()
 
+        self.budget = budget
         self.calls: list[Callable[[], object]] = [
             function, lambda: list(generator()), answered, refused, budget, broken, busy, self._enter_by_hand, self._peek,
         ]  # fmt: skip
@@ -204,7 +207,14 @@ class Traffic:
 
         await asyncio.gather(*(keep_awaiting(number) for number in range(tasks)))
 
+    def exhaust(self) -> None:
+        """Use up what is left of the budget."""
+        while self.guard.peek("budget").allowed:
+            self.budget()
+
     def _look(self, decision: Decision) -> None:
+        if decision.reason == "bulkhead_timeout":
+            self.stuck.append(decision)
         numbers = numbers_in(decision)
         if len(numbers) > 1:
             self.torn.append(decision)

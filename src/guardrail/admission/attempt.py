@@ -6,7 +6,7 @@ of it back. Everything but `decision` runs inside a turn of the ledger.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from guardrail.admission.breaker_gate import AskedBreaker, BreakerGate
 from guardrail.admission.bulkhead_gate import AskedBulkhead, BulkheadGate
@@ -206,6 +206,8 @@ def _watch(asked: Asked, now_us: int) -> None:
             if asked.ask(now_us, 0).allowed:
                 asked.spend(now_us)
             asked.conclude(now_us)
+        case _:
+            assert_never(asked)
 
 
 def _look_on(asked: Asked, now_us: int) -> None:
@@ -219,3 +221,5 @@ def _look_on(asked: Asked, now_us: int) -> None:
             if asked.ask(now_us, 0, peek=True).allowed:
                 asked.foresee(now_us)
             asked.conclude(now_us)
+        case _:
+            assert_never(asked)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from threading import TIMEOUT_MAX, Event
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 if TYPE_CHECKING:
     from guardrail.admission.attempt import Attempt
@@ -89,6 +89,8 @@ def drive(attempt: Attempt) -> None:
                         event.wait(min(seconds, TIMEOUT_MAX))
                 case Sleep(seconds):
                     attempt.ledger.clock.sleep(seconds)
+                case _:
+                    assert_never(need)
     except BaseException:
         steps.close()
         attempt.ledger.soon(attempt.withdraw)
@@ -105,6 +107,8 @@ async def adrive(attempt: Attempt) -> None:
                     await _until_woken(waiter, seconds)
                 case Sleep(seconds):
                     await attempt.ledger.clock.asleep(seconds)
+                case _:
+                    assert_never(need)
     except BaseException:
         steps.close()
         attempt.ledger.soon(attempt.withdraw)

@@ -104,7 +104,7 @@ class Ledger:
             self._woken.extend(waiter for waiter in self.waiting if waiter.deadline_us <= now_us)
 
     def after_fork(self) -> None:
-        """Start again in a forked child: other threads, and the places they held, stayed with the parent."""
+        """Start again in a forked child: other threads, with their places and probes, stayed with the parent."""
         self.forks += 1
         self.lock = Lock()
         self.deferred = deque()

@@ -79,16 +79,15 @@ class Stock:
     def _switch(self, name: str, rule: Rule | None) -> None:
         """Go on with another rule for one state, inside a turn: it is resized, rescaled, or forgotten."""
         ledger = self.ledger
-        shape = None if rule is None else self._shape(rule)
-        if self._shapes.get(name) != shape:
+        if rule is None or self._shapes.get(name) != self._shape(rule):
             del self._shapes[name]
             for kind in (ledger.limits, ledger.breakers, ledger.bulkheads):
                 kind.pop(name, None)
-        elif rule is not None and rule.kind == "limit":
+        elif rule.kind == "limit":
             ledger.limits[name].switch(rule.limit())
-        elif rule is not None and rule.kind == "breaker":
+        elif rule.kind == "breaker":
             ledger.breakers[name].switch(rule.breaker())
-        elif rule is not None:
+        else:
             for waiter in ledger.bulkheads[name].switch(rule.bulkhead()):
                 ledger.wake(waiter)
 
