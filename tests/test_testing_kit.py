@@ -211,7 +211,9 @@ class TestForceOpen:
 def run(*command, cwd):
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("GUARDRAIL", "PYTEST"))}
     environment["PYTHONPATH"] = str(SRC)
-    return subprocess.run([sys.executable, *command], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, *command], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 USERS_TESTS = """

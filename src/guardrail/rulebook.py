@@ -124,6 +124,7 @@ class Rulebook(Decorators):
             self._host.desk = self
             self._renew(self._snapshot.rules)
             self._carry_over(self._snapshot.rules)
+        self.ledger.tell()
 
     def gates_for(self, resource: str, names: Sequence[str] | None) -> tuple[object, tuple[Gate, ...]]:
         """Return the gates of a resource, and the revision they belong to.
@@ -136,6 +137,7 @@ class Rulebook(Decorators):
             inline = self._host.inline.of(resource, names)
             rules = [] if self._mode == "off" else in_force(resource, snapshot.rules, inline, self._host.inline)
             gates = self._stock.gates(rules, watch_only=self._mode == "shadow")
+        self.ledger.tell()
         return snapshot, gates
 
     def check_rule(self, rule: Rule) -> None:
@@ -152,6 +154,7 @@ class Rulebook(Decorators):
             changed = taken_over(rule, self._snapshot.rules).rule
             self._stock.carry_over({rule.name: changed}, forget=False)
             self._renew(self._snapshot.rules)
+        self.ledger.tell()
 
     def named(self) -> Mapping[str, Effective]:
         """Return every rule in force by its name."""
@@ -191,6 +194,7 @@ class Rulebook(Decorators):
         with self._swapping:
             self._carry_over(rules)
             self._renew(rules)
+        self.ledger.tell()
 
     def _carry_over(self, rules: RuleSet) -> None:
         everything = self._everything(rules)

@@ -16,6 +16,7 @@ from typing import Any
 from guardrail import Decision, Guard, Permit
 from guardrail.admission.attempt import Attempt
 from guardrail.admission.flow import Sleep, Wait, admission
+from guardrail.admission.ledger import Ledger
 from guardrail.admission.waiter import Waiter
 from guardrail.clock import Clock
 
@@ -171,6 +172,25 @@ def ended(*threads: Thread) -> bool:
     for thread in threads:
         thread.join(PATIENCE)
     return not any(thread.is_alive() for thread in threads)
+
+
+@contextmanager
+def locked_elsewhere(ledger: Ledger) -> Iterator[None]:
+    """A block during which another thread is in its turn."""
+    inner, release = Event(), Event()
+
+    def turn() -> None:
+        with ledger:
+            inner.set()
+            release.wait(PATIENCE)
+
+    thread = started(turn)
+    assert inner.wait(PATIENCE)
+    try:
+        yield
+    finally:
+        release.set()
+        assert ended(thread)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from tests.admission.scene import (
     queued,
     shown,
 )
+from tests.locks import is_locked
 
 SPACED = limit("1/s", burst=1, max_wait="10s")  # the second call sleeps a second
 HALF_A_SECOND = limit("10/s", max_wait="10s")  # 10 tokens after 5 sleep that long
@@ -117,7 +118,7 @@ def test_a_decision_takes_all_its_states_at_one_instant():
 def test_the_clock_is_read_inside_the_lock(clock):
     guard = guard_of(clock, limit(), bulkhead(), breaker())
     locked, now_us = [], clock.now_us
-    clock.now_us = lambda: locked.append(guard.ledger.lock.locked()) or now_us()
+    clock.now_us = lambda: locked.append(is_locked(guard.ledger.lock)) or now_us()
     decided(guard)
     guard.peek("r")
     guard.reset("r/limit")

@@ -84,6 +84,24 @@ def test_limits_and_breakers_go_on_where_the_parent_was(clock):
     assert repr(("open", 2, "breaker_open")) == in_child(child)
 
 
+def test_a_probe_that_is_out_stays_with_the_parent(clock):
+    """Nobody in the child will bring it back; there the next call is the probe."""
+    guard = guard_of(clock, breaker(consecutive_failures=1, open_for="1s", half_open_calls=1, name="breaker"))
+    held(guard).exit(OSError())
+    clock.advance(1)
+    probe = held(guard)
+
+    def child():
+        before = guard.breakers["breaker"].snapshot().probes_out
+        probe.exit(OSError())
+        return before, guard.breakers["breaker"].state, decided(guard).allowed, guard.breakers["breaker"].state
+
+    assert repr((0, "half_open", True, "closed")) == in_child(child)
+    assert "breaker_probing" == decided(guard).reason
+    probe.exit()
+    assert "closed" == guard.breakers["breaker"].state
+
+
 def test_what_was_put_off_in_the_parent_is_not_done_in_a_child(clock):
     """The lock was held: the exit waits for whoever holds it, and that one is in the parent."""
     guard = guard_of(clock, bulkhead())

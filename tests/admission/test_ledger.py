@@ -1,7 +1,6 @@
 """All state is under one lock; what must not happen under it happens right after it."""
 
 import logging
-from threading import Event
 
 import pytest
 
@@ -9,7 +8,6 @@ from guardrail.admission.ledger import Ledger
 from guardrail.telemetry.events import BreakerMoved, CallRefused
 from guardrail.testing import FakeClock
 from tests.admission.scene import (
-    PATIENCE,
     ByHand,
     breaker,
     bulkhead,
@@ -20,8 +18,10 @@ from tests.admission.scene import (
     inside,
     left,
     limit,
+    locked_elsewhere,
     started,
 )
+from tests.locks import is_locked
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_listener_may_call_the_guard(clock):
     heard = []
 
     def listener(event):
-        assert not guard.ledger.lock.locked()
+        assert not is_locked(guard.ledger.lock)
         heard.append(type(event))
         if len(heard) < 5:
             decided(guard, "s")
@@ -89,8 +89,8 @@ def test_a_refusal_is_told_with_its_decision(clock, news):
 
 def test_a_turn_holds_the_lock_and_knows_the_time(clock, ledger):
     with ledger as now_us:
-        assert (True, clock.now_us(), now_us) == (ledger.lock.locked(), now_us, ledger.now_us)
-    assert not ledger.lock.locked()
+        assert (True, clock.now_us(), now_us) == (is_locked(ledger.lock), now_us, ledger.now_us)
+    assert not is_locked(ledger.lock)
 
 
 def test_turns_and_steps_of_the_clock_are_counted(clock, ledger):
@@ -119,31 +119,22 @@ def test_what_fails_inside_a_turn_leaves_the_lock_free(ledger):
     with pytest.raises(ValueError, match="inside"):
         with ledger:
             raise ValueError("inside")
-    assert not ledger.lock.locked()
+    assert not is_locked(ledger.lock)
 
 
 def test_ways_out_are_run_at_once_where_the_lock_is_free(clock, ledger):
     ran = []
     clock.advance(1)
-    ledger.soon(lambda: ran.append((ledger.lock.locked(), ledger.now_us)))
+    ledger.soon(lambda: ran.append((is_locked(ledger.lock), ledger.now_us)))
     assert [(True, clock.now_us())] == ran
 
 
 def test_ways_out_never_wait_for_the_lock_and_are_run_by_whoever_holds_it(ledger):
-    ran, inner, release = [], Event(), Event()
-
-    def hold():
-        with ledger:
-            inner.set()
-            release.wait(PATIENCE)
-
-    thread = started(hold)
-    assert inner.wait(PATIENCE)
-    ledger.soon(lambda: ran.append("first"))
-    ledger.soon(lambda: ran.append("second"))
-    assert [] == ran
-    release.set()
-    assert ended(thread)
+    ran = []
+    with locked_elsewhere(ledger):
+        ledger.soon(lambda: ran.append("first"))
+        ledger.soon(lambda: ran.append("second"))
+        assert [] == ran
     assert ["first", "second"] == ran
 
 
@@ -156,18 +147,21 @@ def test_what_is_put_off_while_others_are_run_is_run_too(ledger):
 def test_what_was_put_off_is_done_before_the_next_decision(clock):
     """A place whose exit waited for the lock is free for whoever gets the lock next."""
     guard = guard_of(clock, bulkhead())
-    permit = held(guard)
-    guard.ledger.lock.acquire()
-    permit.exit()
-    guard.ledger.lock.release()
-    assert decided(guard).allowed
+    permit, decisions = held(guard), []
+    with locked_elsewhere(guard.ledger):
+        permit.exit()
+        [places] = guard.ledger.bulkheads["r/bulkhead"].states.values()
+        assert 1 == places.in_use
+        next_one = started(lambda: decisions.append(decided(guard)))
+    assert ended(next_one)
+    assert decisions[0].allowed
 
 
 def test_waiters_are_woken_once_the_lock_is_free(clock):
     guard = guard_of(clock, bulkhead(max_wait="1h"))
     holder, waiting = held(guard), ByHand(guard)
     locked = []
-    waiting.waiter.wake = lambda: locked.append(guard.ledger.lock.locked())
+    waiting.waiter.wake = lambda: locked.append(is_locked(guard.ledger.lock))
     holder.exit()
     assert [False] == locked
     waiting.cancel()

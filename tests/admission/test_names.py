@@ -4,6 +4,7 @@ import pytest
 
 from guardrail import RuleError
 from guardrail.admission.host import Host
+from guardrail.decorators.face import Decorators
 from tests.admission.scene import breaker, decided, guard_of, held, limit
 
 
@@ -99,6 +100,13 @@ def test_where_there_are_no_breakers_the_error_says_so(clock):
 
 class Desk:
     """A guard, as far as a host looks at it."""
+
+
+def test_rules_in_code_wait_for_the_guard():
+    """A module is imported, and its functions decorated, before anybody has made the default guard."""
+    host = Host()
+    Decorators(host).limit("3/s", name="f")(lambda: None)
+    assert (3, None) == (host.inline.of("f")[0].rate.amount, host.desk)
 
 
 def test_a_host_makes_its_guard_at_the_first_call_that_needs_it():

@@ -6,6 +6,7 @@ import pytest
 
 from guardrail.admission import overrides as rates_from_elsewhere
 from tests.admission.scene import bulkhead, decided, guard_of, held, limit
+from tests.locks import is_locked
 
 # -- in the rule -------------------------------------------------------------------------------------------------------
 
@@ -232,7 +233,7 @@ def test_it_is_asked_without_the_lock(clock):
     """It may be slow, and it may call the guard itself."""
 
     def plan(key):
-        assert not guard.ledger.lock.locked()
+        assert not is_locked(guard.ledger.lock)
         return "50/min" if decided(guard, "lookups").allowed else None
 
     guard = guarded(clock, plan)

@@ -22,6 +22,7 @@ from tests.admission.scene import (
     inside,
     left,
     limit,
+    locked_elsewhere,
     started,
 )
 
@@ -114,7 +115,7 @@ def test_a_refusal_from_further_in_is_ignored(clock):
 def test_two_threads_that_end_one_permit_end_it_once(clock):
     guard = guard_of(clock, bulkhead(2))
     other, permit = held(guard), held(guard)
-    with guard.ledger:  # both find the lock held, and leave it to whoever holds it
+    with locked_elsewhere(guard.ledger):  # both leave it to whoever holds the lock
         threads = [started(permit.exit), started(permit.exit)]
         assert ended(*threads)
     assert 1 == inside(guard)
@@ -125,7 +126,7 @@ def test_an_exit_that_another_thread_was_just_about_to_make_counts_for_nothing(c
     """Both saw that it was not over; the one that is put off first is done first."""
     guard = guard_of(clock, bulkhead(2), breaker())
     other, permit = held(guard), held(guard)
-    with guard.ledger:
+    with locked_elsewhere(guard.ledger):
         permit.exit()
         permit._is_over = False
         permit.exit(OSError())
@@ -201,7 +202,7 @@ def test_a_permit_whose_exit_waits_for_the_lock_is_not_warned_about(clock, recwa
 
     def call():
         permit = guard.try_enter("r")
-        with guard.ledger:
+        with locked_elsewhere(guard.ledger):
             permit.exit(OSError())
             del permit
             gc.collect()

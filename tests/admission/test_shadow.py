@@ -5,7 +5,19 @@ import asyncio
 import pytest
 
 from guardrail.telemetry.events import BreakerMoved, CallRefused
-from tests.admission.scene import ByHand, breaker, bulkhead, decided, guard_of, held, inside, left, limit, shown
+from tests.admission.scene import (
+    ByHand,
+    breaker,
+    bulkhead,
+    decided,
+    guard_of,
+    held,
+    inside,
+    left,
+    limit,
+    shown,
+)
+from tests.locks import is_locked
 
 WATCHED_LIMIT = limit("2/min", mode="shadow", name="watched")
 WATCHED_PLACES = bulkhead(1, mode="shadow", name="watched")
@@ -121,7 +133,7 @@ def test_a_shadow_refusal_is_told_with_the_whole_decision(clock, news):
         limit("1/min", mode="shadow", name="first"),
         limit("9/min", name="real"),
         limit("8/min", mode="shadow", name="last"),
-        listeners=[news, lambda _: locked.append(guard.ledger.lock.locked())],
+        listeners=[news, lambda _: locked.append(is_locked(guard.ledger.lock))],
     )
     decided(guard)
     decision = decided(guard)

@@ -145,7 +145,7 @@ class TestProtocol:
 
         with pytest.raises(OSError, match="gone") as error:
             asyncio.run(items(fails()))
-        assert KeyError == type(error.value.__cause__)
+        assert isinstance(error.value.__cause__, KeyError)
         assert 0 == inside(guard)
 
     @pytest.mark.parametrize("stop", [StopIteration, StopAsyncIteration])

@@ -165,6 +165,32 @@ class TestEveryCallable:
         assert 0 == inside(guard)
 
 
+class TestWhileItRuns:
+    """The place is held until the answer is there, not only until the object has been called."""
+
+    @pytest.mark.parametrize(
+        "wrap", [lambda call: call, functools.partial, lambda call: functools.partial(functools.partial(call))]
+    )
+    def test_a_place_is_held(self, guard, wrap):
+        class Awaits:
+            async def __call__(self):
+                return [inside(guard)]
+
+        class Streams:
+            def __call__(self):
+                yield inside(guard)
+
+        class StreamsSoon:
+            async def __call__(self):
+                yield inside(guard)
+
+        for number, called in enumerate(
+            [Awaits(), Streams(), StreamsSoon(), Awaits().__call__, lambda: [inside(guard)]]
+        ):
+            assert [1] == result(guard.bulkhead(1, name=f"r{number}")(wrap(called)))
+        assert 0 == inside(guard)
+
+
 class TestObjects:
     def test_an_object_keeps_its_attributes_and_its_class(self, guard):
         called = guard.limit("1/h")(Called("kept"))
@@ -220,7 +246,7 @@ def left_of(guard, rule):
 
 
 class TestBuiltins:
-    ROWS = [
+    ROWS = (
         (len, ("abc",), 3),
         (str.upper, ("abc",), "ABC"),
         ("abc".upper, (), "ABC"),
@@ -229,7 +255,7 @@ class TestBuiltins:
         (functools.reduce, (operator.add, [1, 2, 3]), 6),
         (operator.itemgetter(1), ("abc",), "b"),
         (operator.methodcaller("upper"), ("abc",), "ABC"),
-    ]
+    )
 
     @pytest.mark.parametrize(("builtin", "args", "answer"), ROWS)
     def test_is_guarded_like_any_other(self, guard, builtin, args, answer):
@@ -237,7 +263,7 @@ class TestBuiltins:
         assert answer == call(*args)
         assert refusal(call, *args)
 
-    NAMES = [
+    NAMES = (
         (len, "builtins.len"),
         (str.upper, "builtins.str.upper"),
         ([].append, "builtins.list.append"),
@@ -247,7 +273,7 @@ class TestBuiltins:
         (Called(), f"{__name__}.Called"),
         (Service().method, f"{__name__}.Service.method"),
         (function, f"{__name__}.function"),
-    ]
+    )
 
     @pytest.mark.parametrize(("call", "resource"), NAMES)
     def test_its_resource_is_its_module_and_qualified_name(self, guard, call, resource):

@@ -54,7 +54,7 @@ class TestCost:
         refused = refusal(guard.limit("10/h", cost="size")(lambda size: size), 11)
         assert ("cost_too_large", None) == (refused.reason, refused.retry_after)
 
-    BAD = [(2.5, TypeError), ("3", TypeError), (True, TypeError), (None, TypeError), (-1, ValueError)]
+    BAD = ((2.5, TypeError), ("3", TypeError), (True, TypeError), (None, TypeError), (-1, ValueError))
 
     @pytest.mark.parametrize(("cost", "error"), BAD)
     @pytest.mark.parametrize("kind", ["function", "coroutine"])
@@ -178,7 +178,7 @@ class TestFailed:
 
 
 class TestFailures:
-    ROWS = [
+    ROWS = (
         ({"failures": OSError}, [OSError, ConnectionError], [ValueError]),
         ({"failures": [OSError, KeyError]}, [FileNotFoundError, KeyError], [ValueError]),
         ({"failures": {OSError}}, [OSError], [ValueError]),
@@ -187,7 +187,7 @@ class TestFailures:
         ({"failures": ["TimeoutError", ValueError]}, [asyncio.TimeoutError, UnicodeError], [KeyError]),
         ({"ignore": LookupError}, [ValueError], [KeyError]),
         ({"ignore": {LookupError}, "failures": [Exception]}, [ValueError], [KeyError]),
-    ]
+    )
 
     @pytest.mark.parametrize(("options", "counted", "not_counted"), ROWS)
     def test_classes_and_names_may_be_given_as_they_come(self, guard, options, counted, not_counted):
@@ -199,7 +199,11 @@ class TestFailures:
 
     def test_a_refusal_from_further_in_is_no_failure(self, guard):
         inner = guard.limit("1/h", name="inner")(lambda: 1)
-        call = guard.breaker(name="r")(lambda: inner())
+
+        @guard.breaker(name="r")
+        def call():
+            return inner()
+
         call()
         assert "inner" == refusal(call).resource
         snapshot = guard.breakers["r/breaker"].snapshot()

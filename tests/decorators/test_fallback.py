@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from guardrail import BreakerOpen, BulkheadFull, RateLimited, Refused, RuleError
-from tests.decorators.scene import failures, inside, items, result
+from guardrail import BreakerOpen, BulkheadFull, RateLimited, Refused
+from tests.decorators.kinds import async_generator, coroutine, function, generator
+from tests.decorators.scene import inside, items, result
 
 
 class TestValues:
@@ -93,7 +94,9 @@ class TestCallables:
         def call(text):
             return text
 
-        for number, (instead, answer) in enumerate([(len, 3), (list, ["a", "b", "c"]), ("-".join, "a-b-c"), (max, "c")]):
+        for number, (instead, answer) in enumerate(
+            [(len, 3), (list, ["a", "b", "c"]), ("-".join, "a-b-c"), (max, "c")]
+        ):
             guarded = guard.limit("1/h", fallback=instead, name=f"r{number}")(call)
             assert ["abc", answer] == [guarded("abc"), guarded("abc")]
 
@@ -184,22 +187,6 @@ class TestKinds:
         assert 0 == inside(guard)
 
 
-async def coroutine(a):
-    return a
-
-
-def generator(a):
-    yield a
-
-
-async def async_generator(a):
-    yield a
-
-
-def function(a):
-    return a
-
-
 class TestOwnRefusalsOnly:
     def test_every_rule_of_its_own_plan_is_answered(self, guard):
         @guard.bulkhead(1, fallback=lambda refused=None: refused)
@@ -238,193 +225,3 @@ class TestOwnRefusalsOnly:
         outer()
         with pytest.raises(Refused):
             outer()
-
-
-class TestErrors:
-    KINDS = [function, coroutine, generator, async_generator]
-
-    @pytest.fixture(params=KINDS)
-    def failing(self, request):
-        def function(error):
-            raise error
-
-        async def coroutine(error):
-            raise error
-
-        def generator(error):
-            raise error
-            yield
-
-        async def async_generator(error):
-            raise error
-            yield
-
-        return {"function": function, "coroutine": coroutine, "generator": generator}.get(
-            request.param.__name__, async_generator
-        )
-
-    @pytest.fixture
-    def instead(self, failing):
-        """An answer of the failing function's kind, and what it comes to."""
-        if failing.__name__ == "async_generator":
-            return (lambda error: async_generator("instead")), ["instead"]
-        return (lambda error: ["instead"]), ["instead"]
-
-    def test_those_it_is_told_to_are_answered(self, guard, failing, instead):
-        answer, comes_to = instead
-        call = guard.guarded("r", fallback=answer, fallback_on=(OSError, KeyError))(failing)
-        assert [comes_to, comes_to] == [result(call, ConnectionError()), result(call, KeyError())]
-
-    def test_others_are_not(self, guard, failing, instead):
-        call = guard.guarded("r", fallback=instead[0], fallback_on=OSError)(failing)
-        with pytest.raises(ValueError, match="wrong"):
-            result(call, ValueError("wrong"))
-
-    def test_without_being_told_none_is(self, guard, failing, instead):
-        call = guard.limit("9/h", fallback=instead[0])(failing)
-        with pytest.raises(OSError, match="gone"):
-            result(call, OSError("gone"))
-
-    def test_the_breaker_counts_them_all_the_same(self, guard, failing, instead):
-        answer, comes_to = instead
-        call = guard.breaker(consecutive_failures=2, name="r", fallback=answer, fallback_on=OSError)(failing)
-        assert [comes_to] * 3 == [result(call, OSError()) for _ in range(3)]  # the last is a refusal
-        assert "open" == guard.breakers["r/breaker"].state
-        assert 2 == guard.breakers["r/breaker"].snapshot().total_failures
-
-    def test_places_are_given_back_before_it_answers(self, guard, failing):
-        held = []
-
-        def instead(error):
-            held.append(inside(guard))
-            return async_generator("instead") if failing.__name__ == "async_generator" else ["instead"]
-
-        call = guard.bulkhead(1, fallback=instead, fallback_on=OSError)(failing)
-        result(call, OSError())
-        assert [0] == held
-        assert 0 == inside(guard)
-
-    def test_it_is_told_of_no_refusal_then(self, guard):
-        call = guard.guarded("r", fallback=lambda error, refused: refused, fallback_on=OSError)(raising)
-        assert call(OSError()) is None
-
-    def test_a_coroutine_may_answer_for_errors_too(self, guard):
-        async def instead(error):
-            await asyncio.sleep(0)
-            return "instead"
-
-        async def fails(error):
-            raise error
-
-        call = guard.guarded("r", fallback=instead, fallback_on=OSError)(fails)
-        assert "instead" == result(call, OSError())
-
-    def test_a_stream_that_has_begun_goes_on_without_it(self, guard):
-        """Whoever has read half of it would not know where the answer begins."""
-
-        def half():
-            yield 1
-            raise OSError("gone")
-
-        async def ahalf():
-            yield 1
-            raise OSError("gone")
-
-        for name, stream, answer in (("r", half, ["instead"]), ("ar", ahalf, lambda: async_generator("instead"))):
-            call = guard.guarded(name, fallback=answer, fallback_on=OSError)(stream)
-            with pytest.raises(OSError, match="gone"):
-                result(call)
-
-    def test_a_refusal_may_be_among_them(self, guard):
-        """Then those from further in are answered too, because somebody has said so."""
-        inner = guard.limit("1/h", name="inner")(lambda: "itself")
-        call = guard.guarded("outer", fallback="instead", fallback_on=Refused)(lambda: inner())
-        assert ["itself", "instead"] == [call(), call()]
-
-
-def raising(error):
-    raise error
-
-
-class TestChecks:
-    """What does not fit is refused when decorating."""
-
-    ROWS = [
-        (lambda: 1, "too many positional arguments"),
-        (lambda a: 1, "too many positional arguments"),
-        (lambda a, b, c: 1, "missing a required argument: 'c'"),
-        (lambda a, b, *, d: 1, "'d'"),
-        (lambda refused, a, b=2: 1, "multiple values for argument 'refused'"),
-    ]
-
-    @pytest.mark.parametrize(("instead", "message"), ROWS)
-    def test_a_signature_that_does_not_fit(self, guard, instead, message):
-        with pytest.raises(TypeError) as error:
-            guard.limit("1/s", fallback=instead)(two)
-        assert f"{error.value}".startswith("fallback TestChecks.<lambda> cannot be called like two(a, b=2): ")
-        assert message in f"{error.value}"
-        assert f"{error.value}".endswith(
-            "; give it the same parameters, and behind them `refused` if it wants the refusal"
-        )
-
-    def test_what_the_function_takes_any_number_of_the_fallback_takes_too(self, guard):
-        for target in (lambda *args: 1, lambda **kwargs: 1):
-            with pytest.raises(TypeError, match="cannot be called like"):
-                guard.limit("1/s", fallback=lambda: 1)(target)
-            guard.limit("1/s", fallback=lambda *args, **kwargs: 1)(target)
-
-    def test_callables_without_a_name_are_shown_as_they_are(self, guard):
-        class Called:
-            def __call__(self, a, b):
-                return a
-
-            def __repr__(self):
-                return "<called>"
-
-        with pytest.raises(TypeError, match=r"fallback <called> cannot be called like <called>\(a, b\): "):
-            guard.limit("1/s", fallback=type("Other", (Called,), {"__call__": lambda self: 1})())(Called())
-
-    KINDS = [
-        (function, coroutine, "is a coroutine function and cannot answer for a plain function: make it a plain"),
-        (function, generator, "is a generator function and cannot answer for a plain function"),
-        (function, async_generator, "is an async generator function and cannot answer for a plain function"),
-        (coroutine, generator, "is a generator function and cannot answer for a coroutine function"),
-        (coroutine, async_generator, "is an async generator function and cannot answer for a coroutine function"),
-        (generator, coroutine, "is a coroutine function and cannot answer for a generator function"),
-        (generator, async_generator, "is an async generator function and cannot answer for a generator function"),
-        (async_generator, coroutine, "is a coroutine function and cannot answer for an async generator function"),
-        (async_generator, generator, "is a generator function and cannot answer for an async generator function"),
-    ]
-
-    @pytest.mark.parametrize(("target", "instead", "message"), KINDS)
-    def test_a_callable_of_another_kind(self, guard, target, instead, message):
-        with pytest.raises(TypeError) as error:
-            guard.limit("1/s", fallback=instead)(target)
-        assert f"fallback {instead.__qualname__} {message}" in f"{error.value}"
-
-    def test_a_value_that_is_no_stream(self, guard):
-        with pytest.raises(TypeError, match="fallback=None answers for a generator: give an iterable, or a function"):
-            guard.limit("1/s", fallback=None)(generator)
-        with pytest.raises(TypeError, match=r"fallback=\[1\] answers for an async generator: give an async iterable"):
-            guard.limit("1/s", fallback=[1])(async_generator)
-
-    def test_two_in_one_stack(self, guard):
-        with pytest.raises(TypeError, match="r has a fallback already; give one for the whole stack"):
-            guard.limit("1/s", fallback=1)(guard.bulkhead(1, fallback=None, name="r")(function))
-
-    def test_two_plans_have_one_each(self, guard):
-        call = guard.limit("2/h", fallback="outer", name="outer")(guard.limit("1/h", fallback="inner", name="r")(function))
-        assert [1, "inner", "outer"] == [call(1), call(1), call(1)]
-
-    def test_what_is_refused_leaves_no_rule_behind(self, guard):
-        with pytest.raises(TypeError):
-            guard.limit("1/s", fallback=lambda: 1)(two)
-        assert {} == dict(guard.named())
-
-    def test_a_wrong_rule_is_told_of_before_nothing_else_is_wrong(self, guard):
-        with pytest.raises(RuleError):
-            guard.limit("fast", fallback=1)(two)
-
-
-def two(a, b=2):
-    return a, b

@@ -53,7 +53,7 @@ def test_it_keeps_its_name_its_docstring_and_its_module():
 
 
 def test_it_keeps_the_order_of_its_parameters_and_their_annotations():
-    assert "(item: int, *, q: typing.Annotated" in f"{inspect.signature(fetch)}"
+    assert inspect.signature(fetch.__wrapped__) == inspect.signature(fetch)
     assert ["item", "q", "rest"] == list(inspect.signature(fetch).parameters)
     assert "" == inspect.signature(fetch).parameters["q"].default
 
@@ -128,6 +128,10 @@ def test_a_guarded_method_is_a_method():
 
 def test_a_property_may_stand_above():
     assert isinstance(inspect.getattr_static(Service(), "name"), property)
+
+
+def test_an_option_that_was_not_given_is_shown_as_one():
+    assert "fallback: 'Any' = ..." in f"{inspect.signature(limit)}"
 
 
 def test_attributes_that_are_ours_do_not_take_part_in_a_call():

@@ -150,12 +150,10 @@ class TestCallablesInAClass:
     """What binds an instance when it stands in a class goes on doing so, what does not does not."""
 
     def test_a_cached_method_gets_its_instance(self, guard):
+        cached = functools.lru_cache(lambda self, x: (self, x))
+
         class Service:
-            @guard.bulkhead(1, name="r")
-            @guard.limit("2/h", key="x")
-            @functools.lru_cache
-            def call(self, x):
-                return self, x
+            call = guard.bulkhead(1, name="r")(guard.limit("2/h", key="x", name="r")(cached))
 
         service = Service()
         assert [(service, 1), (service, 1)] == [service.call(1), Service.call(service, 1)]

@@ -61,7 +61,9 @@ class TestOnePlan:
             return [guard.limit("2/h", name=name), guard.breaker(name=name), guard.bulkhead(1, name=name)]
 
         for number, order in enumerate([(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]):
-            call = functools.reduce(lambda function, one: one(function), [decorators(f"r{number}")[i] for i in order], id)
+            call = functools.reduce(
+                lambda function, one: one(function), [decorators(f"r{number}")[i] for i in order], id
+            )
             call(1)
             call(1)
             refused = refusal(call, 1)
@@ -75,7 +77,10 @@ class TestOnePlan:
 
         call()
         refused = refusal(call)
-        assert f"{__name__}.TestOnePlan.test_the_default_name_is_module_and_qualified_name.<locals>.call" == refused.resource
+        assert (
+            f"{__name__}.TestOnePlan.test_the_default_name_is_module_and_qualified_name.<locals>.call"
+            == refused.resource
+        )
         assert f"{refused.resource}/limit" == refused.rule
 
 

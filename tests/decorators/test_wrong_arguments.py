@@ -29,7 +29,10 @@ LIMITS = [
     ({"burst": 1.5}, "burst must be a whole number"),
     ({"burst": True}, "burst must be a whole number"),
     ({"algorithm": "tokenbucket"}, "got 'tokenbucket'; did you mean 'token_bucket'?"),
-    ({"algorithm": "sliding_window", "burst": 5}, "burst applies to algorithm token_bucket only, not to sliding_window"),
+    (
+        {"algorithm": "sliding_window", "burst": 5},
+        "burst applies to algorithm token_bucket only, not to sliding_window",
+    ),
     ({"algorithm": "leaky_bucket"}, "leaky_bucket needs a max_wait above 0, such as 1s: how long a call may queue"),
     ({"algorithm": "sliding_log", "rate": "20000/s"}, "use sliding_window"),
     ({"max_wait": "soon"}, "max_wait must be a duration such as 500ms, 10s, 1m30s or 1h, got 'soon'"),
@@ -136,7 +139,7 @@ class TestOptions:
 
     def test_durations_may_be_text_numbers_and_timedeltas(self, guard, clock):
         for number, second in enumerate(["1s", 1, 1.0, timedelta(seconds=1), "PT1S", "1000ms"]):
-            call = guard.limit("1/s", max_wait=second, name=f"r{number}")(lambda: clock.now_us())
+            call = guard.limit("1/s", max_wait=second, name=f"r{number}")(clock.now_us)
             first = call()
             assert 1_000_000 == call() - first
             refused = refusal(guard.limit("1/s", max_wait=second, burst=1, cost=2, name=f"x{number}")(lambda: 1))
@@ -149,7 +152,7 @@ class TestTargets:
             guard.limit("1/s"), Service, TypeError
         )
 
-    ROWS = [
+    ROWS = (
         (property(function), "this property cannot be decorated, as it is not callable; decorate the function below"),
         (functools.cached_property(function), "decorate the function below @cached_property"),
         (functools.singledispatchmethod(function), "decorate the function below @singledispatchmethod"),
@@ -159,7 +162,7 @@ class TestTargets:
         (Service(), "this Service cannot be decorated, as it is not callable"),
         (classmethod(property(function)), "this property cannot be decorated"),
         (staticmethod(Service), "Service is a class; decorate its methods instead"),
-    ]
+    )
 
     @pytest.mark.parametrize(("target", "message"), ROWS)
     def test_what_cannot_be_called_is_refused_with_advice(self, guard, target, message):
@@ -174,7 +177,9 @@ class TestTargets:
             pass
 
         running = coroutine()
-        assert "this coroutine cannot be decorated, as it is not callable" == said(guard.limit("1/s"), running, TypeError)
+        assert "this coroutine cannot be decorated, as it is not callable" == said(
+            guard.limit("1/s"), running, TypeError
+        )
         running.close()
 
 
@@ -209,7 +214,7 @@ class TestNames:
 
 
 class TestOutcomeOptions:
-    ROWS = [
+    ROWS = (
         ({"failed": "x"}, "failed='x' must be a function over the result: failed=lambda answer: answer.status >= 500"),
         ({"failed": True}, "failed=True must be a function over the result"),
         ({"fallback_on": OSError}, "fallback_on= says which errors the fallback answers; give a fallback= too"),
@@ -219,7 +224,7 @@ class TestOutcomeOptions:
         ({"fallback_on": int, "fallback": 1}, "must be exception classes"),
         ({"fallback_on": BaseException, "fallback": 1}, "must be exception classes"),
         ({"fallback_on": OSError("x"), "fallback": 1}, "must be exception classes"),
-    ]
+    )
 
     @pytest.mark.parametrize(("options", "message"), ROWS)
     def test_is_refused_with_advice(self, guard, options, message):

@@ -34,7 +34,9 @@ class TestWhenItIsReported:
         assert refusal(call)
         [rejected] = news.of(RulesRejected)
         assert (str(path), KIND) == (rejected.source, f"{rejected.error}")
-        assert [("guardrail.rules", logging.ERROR, f"rules rejected, the last good ones stay: {KIND}")] == caplog.record_tuples
+        assert [
+            ("guardrail.rules", logging.ERROR, f"rules rejected, the last good ones stay: {KIND}")
+        ] == caplog.record_tuples
 
     def test_a_file_that_is_mended_is_taken_up(self, filed, call, path):
         path.write_text(BREAKER)
@@ -73,13 +75,17 @@ class TestWhenItIsReported:
 class TestWhatContradicts:
     def test_an_option_the_file_writes_that_does_not_apply_to_the_code(self, guard):
         guard.limit("2/h", algorithm="sliding_window", name="r")(id)
-        text = problem(guard.apply, [{"resource": "r", "kind": "limit", "rate": "5/h", "burst": 3, "algorithm": "sliding_window"}])
+        text = problem(
+            guard.apply, [{"resource": "r", "kind": "limit", "rate": "5/h", "burst": 3, "algorithm": "sliding_window"}]
+        )
         assert "burst applies to algorithm token_bucket only, not to sliding_window; leave it out" in text
 
     def test_numbers_that_only_together_make_no_sense(self, guard):
         guard.breaker(window_calls=5, name="r")(id)
         text = problem(guard.apply, [{"resource": "r", "kind": "breaker", "min_calls": 9}])
-        assert text.startswith("rule 'r/breaker', with what code says of it: min_calls (9) must not be above window_calls (5)")
+        assert text.startswith(
+            "rule 'r/breaker', with what code says of it: min_calls (9) must not be above window_calls (5)"
+        )
 
     def test_the_same_in_the_code_that_comes_later(self, guard):
         guard.apply([{"resource": "r", "kind": "breaker", "min_calls": 9}])
@@ -89,12 +95,15 @@ class TestWhatContradicts:
 
     def test_overrides_in_the_file_need_the_one_key_of_the_code(self, guard):
         guard.limit("2/h", key=["a", "b"], name="r")(lambda a, b: 1)
-        text = problem(guard.apply, [{"resource": "r", "kind": "limit", "rate": "5/h", "overrides": {"x": "9/h"}, "key": ["a", "b"]}])
+        text = problem(
+            guard.apply,
+            [{"resource": "r", "kind": "limit", "rate": "5/h", "overrides": {"x": "9/h"}, "key": ["a", "b"]}],
+        )
         assert "overrides needs exactly one key" in text
 
     def test_replacing_code_that_a_file_takes_over_is_checked_too(self, guard):
         guard.breaker(window_calls=20, name="r")(id)
         guard.apply([{"resource": "r", "kind": "breaker", "min_calls": 9}])
-        with pytest.warns(UserWarning):
+        with pytest.warns(UserWarning, match="is decorated again"):
             assert "must not be above window_calls (5)" in problem(guard.breaker(window_calls=5, name="r"), id)
         assert 20 == guard.named()["r/breaker"].rule.window_calls

@@ -51,7 +51,7 @@ class File:
     def _atomically(self, text: str) -> None:
         new = self.path.with_suffix(".tmp")
         new.write_text(text)
-        os.replace(new, self.path)
+        new.replace(self.path)
 
     def _moved_over(self, text: str) -> None:
         """As some editors do: the old file is moved away, and the new one takes its place."""
@@ -87,7 +87,7 @@ class ConfigMap:
             with (new / "rules.yaml").open("a") as file:
                 file.write(text[start : start + (40 if way == "swapped slowly" else len(text))])
         link.symlink_to(new.name)
-        os.replace(link, data)
+        link.replace(data)
         if not self.path.is_symlink():
             self.path.symlink_to("..data/rules.yaml")
         if old is not None:
@@ -119,7 +119,7 @@ class Folder:
         if way == "renamed":
             for number, file in enumerate(files):
                 file.rename(self.watched / f".{number}.yaml")  # hidden: does not count
-        os.replace(new, self.path)
+        new.replace(self.path)
         if way == "beside a bystander":
             (self.watched / "notes.txt").write_text(text)
             (self.watched / "deeper.yaml").mkdir(exist_ok=True)

@@ -32,16 +32,16 @@ def test_calls_go_on_and_each_sees_one_revision(layout, heard, quick, caplog):
     with Guard(layout.watched, listeners=[heard]) as guard:
         traffic = Traffic(guard)
         with traffic.flowing():
-            number = 0
-            assert traffic.sees(number)
-            for way in layout.ways * TIMES:
-                number += 1
+            assert traffic.sees(0)
+            for number, way in enumerate(layout.ways * TIMES, 1):
                 if way in ("returns", "mended"):
                     layout.harm(way)
                     assert heard.hears(RulesRejected), f"{way}: nobody noticed"
                     assert number - 1 == number_of(guard)
                 layout.write(rules(number), way)
-                assert heard.hears(RulesReloaded, lambda: number_of(guard) == number), f"{way}: nobody noticed"
+                assert heard.hears(RulesReloaded, lambda number=number: number_of(guard) == number), (
+                    f"{way}: nobody noticed"
+                )
                 assert traffic.sees(number)
                 assert "forced_open" == guard.breakers["broken"].state
         assert [] == traffic.errors + traffic.torn + traffic.stuck
@@ -52,6 +52,7 @@ def test_calls_go_on_and_each_sees_one_revision(layout, heard, quick, caplog):
         assert 0 == inside(guard)
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_children_that_are_forked_off_in_the_middle_follow_the_files_too(tmp_path, heard, quick):
     layout = File(tmp_path)
     layout.write(rules(0))

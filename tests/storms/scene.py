@@ -22,6 +22,7 @@ from guardrail.admission.attempt import Attempt
 from guardrail.core.bulkhead import BulkheadState
 from guardrail.core.token_bucket import TokenBucket
 from tests.storms.scheduler import START_US, LoopClock, SeededLoop
+from tests.locks import is_locked
 
 SHOWN = 40  # events of a story
 GUARDS = {"places": "r", "rooms": "r", "r/bulkhead": "r", "inner": "s", "desk": "q"}  # bulkheads and their resources
@@ -168,7 +169,7 @@ class Scene:
     def look_at_the_end(self) -> None:
         assert not self.loop.complaints, self.loop.complaints
         self.look_idle()
-        assert not self.ledger.lock.locked()
+        assert not is_locked(self.ledger.lock)
         assert not self.ledger.waiting, "somebody waits"
         assert not any(self.inside.values())
         for state, _ in self.places.values():

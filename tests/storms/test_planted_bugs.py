@@ -8,6 +8,7 @@ from guardrail.admission.bulkhead_gate import AskedBulkhead
 from guardrail.admission.ledger import Ledger
 from guardrail.admission.limit_gate import AskedLimit
 from guardrail.admission.object_states import BulkheadStates
+from guardrail.admission.permit import Permit
 from guardrail.core.token_bucket import TokenBucket
 from tests.storms.scenarios import SCENARIOS
 
@@ -57,8 +58,10 @@ def leaves_twice(plant):
 
         return wrong
 
+    never = property(lambda _: False, lambda _, value: None)
     plant(AskedBulkhead, "leave", leave)
-    plant(Attempt, "ended", lambda _: property(lambda attempt: False, lambda attempt, ended: None))
+    plant(Attempt, "ended", lambda _: never)
+    plant(Permit, "_is_over", lambda _: never)
 
 
 def keeps_the_probe(plant):

@@ -98,8 +98,8 @@ def stack_admit(
     def admit(args: Args, kwargs: Kwargs) -> Stamp | Slow:
         key = read(args, kwargs) if keyed else ""
         now_us = 0
-        acquire()
         try:
+            acquire()
             if health is not None and health.calm_until_us == NOT_CALM_US:
                 return SLOW
             if places is not None and (places.in_use >= most or places.returning or places.arriving):
@@ -144,11 +144,9 @@ def stack_leave(
     may_step = type(ledger.clock) is not SystemClock  # back, so that the breaker has to look for it
 
     def leave(stamp: Stamp) -> None:
-        if not acquire(False):
-            slow_leave(stamp, None)
-            return
         calm = False
         try:
+            acquire()
             if places is None or not (places.returning or places.arriving):
                 if health is None:
                     calm = True

@@ -3,20 +3,24 @@
 Law: state is read and written only inside a turn; a turn holds the lock and reads the clock once, inside it. What must
 not happen under the lock (listeners, waking whoever waits) is collected and happens right after it.
 
-A way out (`soon`) never waits for the lock: it may be taken in a finalizer that runs on the very thread that holds it.
+A finalizer or a signal handler may run in the middle of a turn, on its thread. What it gives back (`soon`) waits for the
+end of the turn; a call it makes is a turn inside of the turn, because waiting for oneself would be for ever. So the lock
+is a re-entrant one, and it is always taken inside of the `try` that gives it back: wherever a signal handler raises, the
+lock is free afterwards.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from threading import Lock
+from contextlib import contextmanager, suppress
+from threading import RLock, get_ident
 from typing import TYPE_CHECKING
 
 from guardrail.telemetry.events import BreakerMoved, KeysOverflowed
 from guardrail.telemetry.notify import notify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from guardrail.admission.limit_states import LimitStates
     from guardrail.admission.object_states import BreakerStates, BulkheadStates
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Ledger:
-    """Hold the states by rule name, and the lock. `with ledger as now_us:` is one turn; turns do not nest.
+    """Hold the states by rule name, and the lock. `with ledger as now_us:` is one turn.
 
     Attributes:
         now_us: The time of the current or last turn.
@@ -47,15 +51,22 @@ class Ledger:
         self.turn = 0
         self.steps = 0
         self.forks = 0
-        self.lock = Lock()
+        self.lock = RLock()
+        self._depth = 0
+        self._owner: int | None = None
         self.deferred: deque[Callable[[], None]] = deque()
         self.listeners = listeners
         self._news: list[Event] = []
         self._woken: list[Waiter] = []
 
     def __enter__(self) -> int:
-        self.lock.acquire()
-        return self._begin()
+        try:
+            self.lock.acquire()
+            return self._begin()
+        except BaseException:
+            with suppress(RuntimeError):  # it was not ours yet
+                self.lock.release()
+            raise
 
     def __exit__(self, *_: object) -> None:
         try:
@@ -64,6 +75,24 @@ class Ledger:
             if self.deferred:
                 self.drain()
 
+    @contextmanager
+    def quietly(self) -> Iterator[int]:
+        """Take a turn that tells nobody: its caller holds a lock of its own, and calls `tell` when that is free."""
+        try:
+            self.lock.acquire()
+            now_us = self._begin()
+            try:
+                yield now_us
+            finally:
+                self._leave()
+        finally:
+            self.lock.release()
+
+    def tell(self) -> None:
+        """Tell what quiet turns have left untold."""
+        with self:
+            pass
+
     def soon(self, step: Callable[[], None]) -> None:
         """Run *step* in a turn: now, or where the lock is held, right after whoever holds it. Never waits."""
         self.deferred.append(step)
@@ -71,8 +100,12 @@ class Ledger:
 
     def drain(self) -> None:
         """Run what was put off. Whoever releases the lock looks here afterwards, so nothing is left behind."""
-        while self.deferred and self.lock.acquire(blocking=False):
-            self._begin()
+        while self.deferred and self._owner != get_ident() and self.lock.acquire(blocking=False):
+            try:
+                self._begin()
+            except BaseException:
+                self.lock.release()
+                raise
             self._end()
 
     def say(self, event: Event) -> None:
@@ -106,34 +139,50 @@ class Ledger:
     def after_fork(self) -> None:
         """Start again in a forked child: other threads, with their places and probes, stayed with the parent."""
         self.forks += 1
-        self.lock = Lock()
+        self.lock = RLock()
+        self._depth, self._owner = 0, None
         self.deferred = deque()
         self.waiting = set()
         self._news, self._woken = [], []
         for bulkheads in self.bulkheads.values():
             bulkheads.clear()
+        for breakers in self.breakers.values():
+            for health in breakers.states.values():
+                if health.trial is not None:
+                    health.trial.out.clear()
 
     def _begin(self) -> int:
+        now_us = self.clock.now_us()
+        if now_us < self.now_us:
+            self.steps += 1
+        self.now_us = now_us
+        self.turn += 1
+        self._depth += 1
+        self._owner = get_ident()
         try:
-            now_us = self.clock.now_us()
-            if now_us < self.now_us:
-                self.steps += 1
-            self.now_us = now_us
-            self.turn += 1
-            while self.deferred:
+            while self.deferred and self._depth == 1:
                 self.deferred.popleft()()
         except BaseException:
-            self.lock.release()
+            self._leave()
             raise
         return now_us
+
+    def _leave(self) -> bool:
+        """End this turn; True: it was not inside of another one."""
+        self._depth -= 1
+        if self._depth:
+            return False
+        self._owner = None
+        return True
 
     def _end(self) -> None:
         news: Sequence[Event] = ()
         woken: Sequence[Waiter] = ()
-        if self._news:
-            news, self._news = self._news, []
-        if self._woken:
-            woken, self._woken = self._woken, []
+        if self._leave():
+            if self._news:
+                news, self._news = self._news, []
+            if self._woken:
+                woken, self._woken = self._woken, []
         self.lock.release()
         for waiter in woken:
             waiter.rouse()

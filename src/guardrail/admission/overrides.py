@@ -68,7 +68,9 @@ class RateLookup:
                 self._known.popitem(last=False)
         return known.terms
 
-    def _find(self, value: Callable[[], object], known: Known | None, *, is_fresh: bool, now_us: int, rule: LimitRule) -> Known:
+    def _find(
+        self, value: Callable[[], object], known: Known | None, *, is_fresh: bool, now_us: int, rule: LimitRule
+    ) -> Known:
         """Ask where there is nothing fresh, and work out what the answer means."""
         last = None if known is None else known.rate
         asked_us = known.asked_us if known is not None and is_fresh else now_us

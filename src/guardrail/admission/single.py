@@ -36,13 +36,13 @@ def limited(function: Callable[..., Any], host: Host, renewed: Renewed, otherwis
         epoch, cell, rate, full, spend, acquire, release, deferred, drain, anchor = numbers
         if epoch is not host.epoch:
             found = renewed()
-            if found is None:
+            if found is None or found[0] is not host.epoch:
                 return otherwise(args, kwargs)
             numbers = found
             return wrapper(*args, **kwargs)
         admitted = False
-        acquire()
         try:
+            acquire()
             now_us = (monotonic_ns() + anchor) // 1000
             debt = cell.debt - (now_us - cell.last_us) * rate
             debt = debt + spend if debt > 0 else spend
@@ -72,7 +72,7 @@ def limited_by_key(
         epoch, find, position, read, rate, full, spend, acquire, release, deferred, drain, anchor = numbers
         if epoch is not host.epoch:
             found = renewed()
-            if found is None:
+            if found is None or found[0] is not host.epoch:
                 return otherwise(args, kwargs)
             numbers = found
             return wrapper(*args, **kwargs)
@@ -83,8 +83,8 @@ def limited_by_key(
         if type(key) is not str:
             key = str(key) if type(key) is int else read(args, kwargs)
         admitted = False
-        acquire()
         try:
+            acquire()
             cell = find(key)
             if cell is not None:  # else a new key: the flow makes room for it
                 now_us = (monotonic_ns() + anchor) // 1000
@@ -114,7 +114,7 @@ def watched(function: Callable[..., Any], host: Host, renewed: Renewed, otherwis
         epoch, health, top, bottom, leave, acquire, release, deferred, drain, anchor = numbers
         if epoch is not host.epoch:
             found = renewed()
-            if found is None:
+            if found is None or found[0] is not host.epoch:
                 return otherwise(args, kwargs)
             numbers = found
             return wrapper(*args, **kwargs)
@@ -127,20 +127,20 @@ def watched(function: Callable[..., Any], host: Host, renewed: Renewed, otherwis
             leave((generation, 0), error)
             raise
         counted = False
-        if acquire(False):
-            try:
-                window = health.window
-                if (
-                    (monotonic_ns() + anchor) // 1000 < health.calm_until_us
-                    and health.generation == generation
-                    and (not window.failures or window.failures * bottom < top * window.calls)
-                ):
-                    health.row = 0
-                    health.total_successes += 1
-                    window.calls += 1
-                    counted = True
-            finally:
-                release()
+        try:
+            acquire()
+            window = health.window
+            if (
+                (monotonic_ns() + anchor) // 1000 < health.calm_until_us
+                and health.generation == generation
+                and (not window.failures or window.failures * bottom < top * window.calls)
+            ):
+                health.row = 0
+                health.total_successes += 1
+                window.calls += 1
+                counted = True
+        finally:
+            release()
         if not counted:
             leave((generation, 0), None)
         elif deferred:
@@ -159,35 +159,36 @@ def placed(function: Callable[..., Any], host: Host, renewed: Renewed, otherwise
         epoch, places, most, leave, acquire, release, deferred, drain = numbers
         if epoch is not host.epoch:
             found = renewed()
-            if found is None:
+            if found is None or found[0] is not host.epoch:
                 return otherwise(args, kwargs)
             numbers = found
             return wrapper(*args, **kwargs)
         admitted = False
-        acquire()
         try:
-            if places.in_use < most and not places.returning and not places.arriving:
-                places.in_use += 1
-                admitted = True
-        finally:
-            release()
-        if not admitted:
-            return otherwise(args, kwargs)
-        if deferred:
-            drain()
-        try:
-            result = function(*args, **kwargs)
-        except BaseException as error:
-            leave((0, 0), error)
-            raise
-        left = False
-        if acquire(False):
             try:
-                if not places.returning and not places.arriving:
-                    places.in_use -= 1
-                    left = True
+                acquire()
+                if places.in_use < most and not places.returning and not places.arriving:
+                    places.in_use += 1
+                    admitted = True
             finally:
                 release()
+            if not admitted:
+                return otherwise(args, kwargs)
+            if deferred:
+                drain()
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            if admitted:
+                leave((0, 0), error)
+            raise
+        left = False
+        try:
+            acquire()
+            if not places.returning and not places.arriving:
+                places.in_use -= 1
+                left = True
+        finally:
+            release()
         if not left:
             leave((0, 0), None)
         elif deferred:

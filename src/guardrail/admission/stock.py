@@ -42,7 +42,7 @@ class Stock:
 
     def gates(self, effective: Iterable[Effective], *, watch_only: bool) -> tuple[Gate, ...]:
         """Return a gate for each rule that is not off. Takes a turn of the ledger."""
-        with self.ledger:
+        with self.ledger.quietly():
             return tuple(
                 self._gate(order, one, WATCHED if watch_only or one.rule.mode == "shadow" else one.rule.enforce)
                 for order, one in enumerate(effective)
@@ -56,7 +56,7 @@ class Stock:
             forget: These are all the rules there are: states of others are forgotten.
         """
         ledger = self.ledger
-        with ledger:
+        with ledger.quietly():
             for name in [*ledger.limits, *ledger.breakers, *ledger.bulkheads]:
                 if forget or name in rules:
                     self._switch(name, rules.get(name))
