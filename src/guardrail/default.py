@@ -53,7 +53,8 @@ def substituted(**options: Any) -> Iterator[Guard]:
             if isinstance(before, Guard):
                 before.take_seat()
             else:
-                _host.desk = _host.epoch = None
+                with _host.seating:
+                    _host.desk = _host.epoch = None
 
 
 _host = Host(configure)

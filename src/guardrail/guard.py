@@ -6,7 +6,7 @@ Law: everything that decides is elsewhere; a guard finds the gates of a resource
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -62,8 +62,7 @@ class Guard(Rulebook):
         max_keys: int = 250_000,
         _host: Host | None = None,
     ) -> None:
-        if max_keys < 1:
-            raise ValueError(f"max_keys must be at least 1, got {max_keys}")
+        check_arguments(max_keys, listeners, clock)
         check_store(os.environ.get("GUARDRAIL_STORE") if store is None else store)
         ledger = Ledger(SystemClock() if clock is None else clock, max_keys, tuple(listeners))
         mode = os.environ.get("GUARDRAIL_MODE") or mode
@@ -214,3 +213,15 @@ def check_store(store: str | None) -> None:
             f"store must be None or 'memory://', got {got}: state is kept in this process only, so far"
             " (GUARDRAIL_STORE holds where no store is given)"
         )
+
+
+def check_arguments(max_keys: object, listeners: object, clock: object) -> None:
+    """Refuse what cannot work, in words."""
+    if not isinstance(max_keys, int) or isinstance(max_keys, bool):
+        raise TypeError(f"max_keys must be a whole number, got {max_keys!r}")
+    if max_keys < 1:
+        raise ValueError(f"max_keys must be at least 1, got {max_keys}")
+    if not isinstance(listeners, Iterable) or not all(map(callable, listeners)):
+        raise TypeError(f"listeners must be a list of callables over an event, got {listeners!r}")
+    if clock is not None and (isinstance(clock, type) or not hasattr(clock, "now_us")):
+        raise TypeError(f"clock must be an object with now_us, sleep and asleep, such as FakeClock(), got {clock!r}")

@@ -121,7 +121,8 @@ class Rulebook(Decorators):
             RuleError: A file contradicts what the code says by now. Functions it says it of raise the same when called.
         """
         with self._swapping:
-            self._host.desk = self
+            with self._host.seating:
+                self._host.desk = self
             self._renew(self._snapshot.rules)
             self._carry_over(self._snapshot.rules)
         self.ledger.tell()
@@ -166,6 +167,7 @@ class Rulebook(Decorators):
     def after_fork(self) -> None:
         """Start again in a forked child, with the rules as they are."""
         self._swapping = Lock()
+        self._host.seating = Lock()
         self.ledger.after_fork()
         self._renew(self._snapshot.rules)
         if self._live is not None:
@@ -202,8 +204,9 @@ class Rulebook(Decorators):
 
     def _renew(self, rules: RuleSet) -> None:
         self._snapshot = Snapshot(rules)
-        if self._host.desk is self:
-            self._host.epoch = self._snapshot
+        with self._host.seating:
+            if self._host.desk is self:
+                self._host.epoch = self._snapshot
 
     def _everything(self, rules: RuleSet) -> list[Effective]:
         inline = self._host.inline
@@ -220,7 +223,9 @@ class Rulebook(Decorators):
         getLogger("guardrail.rules").error("rules rejected, the last good ones stay: %s", error)
         notify(self.ledger.listeners, [RulesRejected(self._snapshot.rules.source, error)])
 
-    def _gates(self, resource: str) -> tuple[Gate, ...]:
+    def _gates(self, resource: object) -> tuple[Gate, ...]:
+        if not isinstance(resource, str):
+            raise TypeError(f"a resource is a name, such as 'orders.create', got {resource!r}")
         snapshot = self._snapshot
         gates = snapshot.plans.get(resource)
         if gates is None:

@@ -435,6 +435,11 @@ def test_an_entry_serves_one_call(clock, enter_twice):
     assert 0 == inside(guard)
 
 
+def test_an_entry_that_was_not_entered_is_no_answer(clock):
+    with pytest.raises(TypeError, match="decides when it is entered"):
+        assert guard_of(clock).enter("r")
+
+
 def test_leaving_an_entry_that_was_never_entered_does_nothing(clock):
     entry = guard_of(clock).enter("r")
     entry.__exit__(None, None, None)

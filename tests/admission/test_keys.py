@@ -37,6 +37,20 @@ def test_a_value_counts_as_its_text(value, text):
     assert text == text_of(value) == key_of((("user",),), call_of(user=value).get)
 
 
+class Silent:
+    """Something that does not say what it is."""
+
+    def __str__(self):
+        raise ValueError("no text")
+
+
+def test_a_value_that_has_no_text_is_told_from_others_all_the_same():
+    """Such as an integer of more digits than Python writes, which a client may well send as JSON."""
+    values = 10**10_000, 10**10_000 + 1, Silent(), "x"
+    assert 4 == len({text_of(value) for value in values})
+    assert [text_of(value) for value in values] == [text_of(value) for value in values]
+
+
 @given(st.lists(TEXTS, min_size=2, max_size=4), st.lists(TEXTS, min_size=2, max_size=4))
 def test_composite_keys_are_encoded_injectively(some, others):
     if len(some) == len(others):

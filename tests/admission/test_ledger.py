@@ -138,6 +138,64 @@ def test_ways_out_never_wait_for_the_lock_and_are_run_by_whoever_holds_it(ledger
     assert ["first", "second"] == ran
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("by", ["turn", "drain"])
+def test_a_way_out_that_is_interrupted_leaves_the_others_and_the_lock_in_order(ledger, error, by):
+    def interrupted():
+        raise error
+
+    ran = []
+    ledger.deferred.extend([interrupted, lambda: ran.append("next")])
+    with pytest.raises(error):
+        if by == "drain":
+            ledger.drain()
+        else:
+            with ledger:
+                pytest.fail("the turn has not begun")
+    assert not is_locked(ledger.lock)
+    ledger.soon(lambda: ran.append("last"))
+    assert ["next", "last"] == ran
+
+
+def test_a_turn_inside_of_a_turn_does_not_wait_for_itself(clock):
+    """A finalizer may call the guard in the middle of a turn, on the thread that holds the lock."""
+    guard = guard_of(clock, bulkhead())
+    permit = held(guard)
+    with guard.ledger:
+        permit.exit()
+        assert "bulkhead_full" == decided(guard).reason  # what it gave back waits for the end of the turn
+        assert is_locked(guard.ledger.lock)
+    assert (0, False) == (inside(guard), is_locked(guard.ledger.lock))
+
+
+def test_breakers_moved_in_an_inner_turn_are_told_when_the_lock_is_free(clock, news):
+    guard = guard_of(clock, breaker(), listeners=[news])
+    with guard.ledger:
+        guard.breakers["r/breaker"].force_open()
+        assert [] == news.events
+    assert ["forced_open"] == [event.to_state for event in news.of(BreakerMoved)]
+
+
+def test_a_quiet_turn_is_told_of_later(clock, news):
+    """Its caller holds a lock of its own, which a listener may want."""
+    guard = guard_of(clock, breaker(), listeners=[news])
+    with guard.ledger.quietly() as now_us:
+        guard.breakers["r/breaker"].force_open()
+        assert (clock.now_us(), True) == (now_us, is_locked(guard.ledger.lock))
+    assert ([], False) == (news.events, is_locked(guard.ledger.lock))
+    guard.ledger.tell()
+    assert 1 == len(news.events)
+
+
+def test_a_quiet_turn_that_fails_leaves_the_lock_free(clock, ledger):
+    with pytest.raises(OSError, match="inside"):
+        with ledger.quietly():
+            raise OSError("inside")
+    ran = []
+    ledger.soon(lambda: ran.append(1))
+    assert ([1], False) == (ran, is_locked(ledger.lock))
+
+
 def test_what_is_put_off_while_others_are_run_is_run_too(ledger):
     ran = []
     ledger.soon(lambda: (ran.append("outer"), ledger.soon(lambda: ran.append("inner"))))

@@ -93,6 +93,14 @@ def test_a_breaker_that_is_not_there(clock, name, words):
         guard.breakers[name]
 
 
+def test_a_breaker_whose_rule_was_taken_away_says_so(clock):
+    guard = guard_of(clock, breaker(name="one"))
+    one = guard.breakers["one"]
+    guard.apply([limit(name="one")])
+    with pytest.raises(KeyError, match="its rule was taken away"):
+        one.force_open()
+
+
 def test_where_there_are_no_breakers_the_error_says_so(clock):
     with pytest.raises(KeyError, match="there are none"):
         guard_of(clock).breakers["any"]

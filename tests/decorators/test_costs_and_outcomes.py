@@ -39,7 +39,7 @@ class TestCost:
         call("abc", flag=True)
         assert 7 == left(guard, "r")
 
-    @pytest.mark.parametrize("size", ["much", "", None, -3, 2.5, True, "1e3", "٣", 10**16, object()])
+    @pytest.mark.parametrize("size", ["much", "", None, -3, 2.5, True, "1e3", "٣", object()])
     def test_what_is_no_whole_number_costs_what_a_call_costs(self, guard, size):
         guard.limit("10/h", cost="size", name="r")(lambda size: 1)(size)
         assert 9 == left(guard, "r")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from guardrail import Refused
+from guardrail import Refused, RuleSet
 from tests.storms.callers import Crowd
 from tests.storms.scene import METER, Scene, ruleset
 
@@ -34,6 +34,25 @@ def spaced(chance: Random) -> Rule:
     """A limit that lets calls wait."""
     rate = chance.choice(({"rate": "100/s", "burst": 1}, {"rate": "100/s", "burst": 2}, {"rate": "20/s", "burst": 3}))
     return {"kind": "limit", "resource": "r", "name": "spaced", **rate, "max_wait": chance.choice(("15ms", "1s"))}
+
+
+def resized(rules: list[Rule], chance: Random) -> list[Rule]:
+    """The same rules with other numbers."""
+    return [_changed(rule, chance) for rule in rules]
+
+
+def fewer(rules: list[Rule], chance: Random) -> list[Rule]:
+    """Some rules are gone, and one has another key: whoever is inside leaves a bulkhead that is no more."""
+    kept = [rule for rule in rules if rule["name"] == "meter" or chance.random() < 0.5]
+    return [{**rule, "key": "user"} if rule["name"] == "places" else rule for rule in kept]
+
+
+def _changed(rule: Rule, chance: Random) -> Rule:
+    if rule["name"] == "places":
+        return {**rule, "max_concurrent": chance.choice((1, 2, 3))}
+    if rule["name"] == "health":
+        return chance.choice((rule, {**rule, "consecutive_failures": 3}))
+    return rule
 
 
 def leaky(chance: Random) -> Rule:
@@ -62,28 +81,33 @@ class Scenario:
         callers: Ways to call, of `Crowd`.
         events: What else may happen, of `EVENTS`.
         fails: The share of calls that fail.
+        change: Draws the rules of a reload.
     """
 
     rules: Callable[[Random], list[Rule]]
     callers: tuple[str, ...] = CALLERS
     events: tuple[str, ...] = ()
     fails: float = 0.2
-    most: int = 7
+    change: Callable[[list[Rule], Random], list[Rule]] = resized
     inline: bool = False
 
     def storm(self, seed: str) -> Scene:
         """Live through one seed, and return the scene when it is over."""
         chance = Random(f"{seed}, rules")
         rules = self.rules(chance)
+        revisions = []
+        if "reload" in self.events:
+            revisions = [ruleset(*self.change(rules, chance)) for _ in range(3)]
         scene = Scene(seed, ruleset(*([] if self.inline else rules)), chance.choice(CANCELLING))
+        scene.are_gone = self.change is fewer
         crowd = Crowd(scene, self.fails, _inline(scene, rules) if self.inline else None)
         with scene.told(seed):
-            scene.run([*self._calls(scene, crowd), *(EVENTS[event](scene, rules) for event in self.events)])
+            scene.run([*self._calls(scene, crowd), *(EVENTS[event](scene, revisions) for event in self.events)])
         return scene
 
     def _calls(self, scene: Scene, crowd: Crowd) -> Iterator[Any]:
         kept = 0
-        for _ in range(scene.random.randint(3, self.most)):
+        for _ in range(scene.random.randint(3, 7)):
             kind = scene.random.choice(self.callers)
             kept += kind == "kept"
             yield crowd.call("closed" if kind == "kept" and kept > 1 else kind)
@@ -108,39 +132,15 @@ def _inline(scene: Scene, rules: list[Rule]) -> Callable[..., Any]:
 # -- what happens meanwhile
 
 
-async def reload(scene: Scene, rules: list[Rule]) -> None:
-    """Other numbers, and back."""
-    chance = scene.random
-    for _ in range(3):
-        await asyncio.sleep(chance.choice((0, 0.001, 0.01)))
-        scene.guard.apply(ruleset(*(_changed(rule, chance) for rule in rules)))
-        scene.tell("reloaded")
-    await asyncio.sleep(0)  # one reload in one step
-    scene.guard.apply(ruleset(*rules))
+async def reload(scene: Scene, revisions: list[RuleSet]) -> None:
+    """Other rules, one set of them after the other."""
+    for number, rules in enumerate(revisions):
+        await asyncio.sleep(scene.random.choice((0, 0.001, 0.01)))  # so that there is one in a step
+        scene.guard.apply(rules)
+        scene.tell(f"reloaded {number}")
 
 
-async def come_and_go(scene: Scene, rules: list[Rule]) -> None:
-    """Rules that are gone for a while, or get another key: whoever is inside leaves a bulkhead that is no more."""
-    chance = scene.random
-    scene.are_gone = True
-    for _ in range(3):
-        await asyncio.sleep(chance.choice((0, 0.001, 0.01)))
-        kept = [rule for rule in rules if rule["name"] == "meter" or chance.random() < 0.5]
-        scene.guard.apply(ruleset(*({**rule, "key": "user"} if rule["name"] == "places" else rule for rule in kept)))
-        scene.tell(f"with {len(kept)} rules")
-
-
-def _changed(rule: Rule, chance: Random) -> Rule:
-    if rule["name"] == "places":
-        return {**rule, "max_concurrent": chance.choice((1, 2, 3))}
-    if rule["name"] == "brisk":
-        return {**rule, "rate": chance.choice(("100/s", "200/s"))}
-    if rule["name"] == "health":
-        return chance.choice((rule, {**rule, "consecutive_failures": 3}))
-    return rule
-
-
-async def by_hand(scene: Scene, rules: list[Rule]) -> None:
+async def by_hand(scene: Scene, _: list[RuleSet]) -> None:
     """Somebody opens, closes and resets the breaker."""
     health = scene.guard.breakers["health"]
     for _ in range(3):
@@ -150,7 +150,7 @@ async def by_hand(scene: Scene, rules: list[Rule]) -> None:
     health.reset()
 
 
-async def step_back(scene: Scene, rules: list[Rule]) -> None:
+async def step_back(scene: Scene, _: list[RuleSet]) -> None:
     """The clock is set back."""
     for _ in range(2):
         await asyncio.sleep(scene.random.choice((0.001, 0.02)))
@@ -158,7 +158,7 @@ async def step_back(scene: Scene, rules: list[Rule]) -> None:
         scene.tell("the clock steps back")
 
 
-async def burst(scene: Scene, rules: list[Rule]) -> None:
+async def burst(scene: Scene, _: list[RuleSet]) -> None:
     """Many at once, none of whom waits."""
     for _ in range(2):
         await asyncio.sleep(scene.random.choice((0, 0.01)))
@@ -170,7 +170,7 @@ async def burst(scene: Scene, rules: list[Rule]) -> None:
                 scene.tell(f"in a burst: {refused.reason}")
 
 
-EVENTS = {"reload": reload, "come and go": come_and_go, "by hand": by_hand, "step back": step_back, "burst": burst}
+EVENTS = {"reload": reload, "by hand": by_hand, "step back": step_back, "burst": burst}
 
 SCENARIOS = {
     "bulkheads": Scenario(lambda chance: [METER, bulkhead(chance)], fails=0.1),
@@ -197,7 +197,7 @@ SCENARIOS = {
         lambda chance: [METER, spaced(chance), bulkhead(chance), breaker(chance)], (*CALLERS, "read"), ("reload",)
     ),
     "rules that go": Scenario(
-        lambda chance: [METER, bulkhead(chance), breaker(chance)], (*CALLERS, "read"), ("come and go", "burst")
+        lambda chance: [METER, bulkhead(chance), breaker(chance)], (*CALLERS, "read"), ("reload", "burst"), change=fewer
     ),
     "steps back": Scenario(lambda chance: [METER, spaced(chance), bulkhead(chance)], events=("step back", "burst")),
 }

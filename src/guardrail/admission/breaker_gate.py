@@ -75,10 +75,12 @@ class AskedBreaker:
             self._ticket = self.gate.states.breaker.begin(self._state, self._ticket, now_us)
 
     def record(self, outcome: Outcome, now_us: int) -> None:
-        """Hand the ticket in."""
+        """Hand the ticket in, to the breaker of this key: one that made room meanwhile has left a fresh one its place."""
         ticket, self._ticket = self._ticket, None
         if ticket is not None:
-            self._report(self.gate.states.breaker.record(self._state, ticket, outcome, now_us))
+            states = self.gate.states
+            _, self._state = states.find(self.key, now_us)
+            self._report(states.breaker.record(self._state, ticket, outcome, now_us))
 
     def _report(self, transition: Transition | None) -> None:
         if transition is not None:

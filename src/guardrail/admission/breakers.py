@@ -9,32 +9,31 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from guardrail.admission.call import bounded
+from guardrail.admission.in_force import Effective
 from guardrail.admission.stock import breaker_label, only_key
 from guardrail.core.breaker import Breaker
 from guardrail.core.breaker_state import BreakerState
 
 if TYPE_CHECKING:
-    from guardrail.admission.in_force import Effective
     from guardrail.admission.stock import Stock
     from guardrail.core.breaker_state import BreakerSnapshot, Phase, Transition
-    from guardrail.rules.model import BreakerRule
 
 
+Named = Callable[[], Mapping[str, Effective]]
 Change = Callable[[Breaker, BreakerState, int], "Transition | None"]
 
 
 class BreakerHandle:
-    """Hold one breaker. Safe from any thread."""
+    """Hold one breaker. Safe from any thread. Its methods raise KeyError once its rule is gone."""
 
-    __slots__ = ("_key", "_rule", "_state_name", "_stock", "name")
+    __slots__ = ("_key", "_named", "_rule_name", "_stock", "name")
 
-    def __init__(self, name: str, key: str, effective: Effective, stock: Stock) -> None:
-        assert effective.rule.kind == "breaker"
+    def __init__(self, name: str, key: str, rule_name: str, stock: Stock, named: Named) -> None:
         self.name = name
         self._key = key
-        self._rule: BreakerRule = effective.rule
-        self._state_name = effective.state_name
+        self._rule_name = rule_name
         self._stock = stock
+        self._named = named
 
     def __repr__(self) -> str:
         return f"<Breaker {self.name!r}: {self.state}>"
@@ -46,8 +45,9 @@ class BreakerHandle:
 
     def snapshot(self) -> BreakerSnapshot:
         """Return the breaker as it stands now: its state, counts and rates."""
+        effective = self._effective()
         with self._stock.ledger as now_us:
-            breaker, state = self._find(now_us)
+            breaker, state = self._find(effective, now_us)
             return breaker.snapshot(state, now_us)
 
     def force_open(self) -> None:
@@ -62,13 +62,21 @@ class BreakerHandle:
         """Close it and forget its window."""
         self._change(Breaker.reset)
 
-    def _find(self, now_us: int) -> tuple[Breaker, BreakerState]:
-        states = self._stock.breaker_states(self._state_name, self._rule)
+    def _effective(self) -> Effective:
+        found = self._named().get(self._rule_name)
+        if found is None or found.rule.kind != "breaker":
+            raise KeyError(f"breaker '{self.name}' is gone: its rule was taken away")
+        return found
+
+    def _find(self, effective: Effective, now_us: int) -> tuple[Breaker, BreakerState]:
+        assert effective.rule.kind == "breaker"
+        states = self._stock.breaker_states(effective.state_name, effective.rule)
         return states.breaker, states.find(self._key, now_us)[1]
 
     def _change(self, change: Change) -> None:
+        effective = self._effective()
         with self._stock.ledger as now_us:
-            breaker, state = self._find(now_us)
+            breaker, state = self._find(effective, now_us)
             self._stock.ledger.moved(self.name, breaker.settle(state, now_us))
             self._stock.ledger.moved(self.name, change(breaker, state, now_us))
 
@@ -87,12 +95,12 @@ class Breakers(Mapping[str, BreakerHandle]):
             key = only_key(found.rule)
             if key is None:
                 raise KeyError(f"rule '{name}' has a breaker for each key: write '{name}/key'")
-            return BreakerHandle(name, key, found, self._stock)
+            return BreakerHandle(name, key, found.rule.name, self._stock, self._named)
         cut = name.rfind("/")
         while cut > 0:
             found = rules.get(name[:cut])
             if found is not None and found.rule.kind == "breaker" and only_key(found.rule) is None:
-                return BreakerHandle(name, bounded(name[cut + 1 :]), found, self._stock)
+                return BreakerHandle(name, bounded(name[cut + 1 :]), found.rule.name, self._stock, self._named)
             cut = name.rfind("/", 0, cut)
         raise KeyError(f"no breaker '{name}'; there are {', '.join(self._known(rules)) or 'none'}")
 

@@ -50,7 +50,12 @@ def text_of(value: object) -> str:
     """Write an attribute's value as text. A missing one is the empty string."""
     if type(value) is str:
         return value
-    return "" if value is None else str(value)
+    if value is None:
+        return ""
+    try:
+        return str(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return f"{value:x}" if isinstance(value, int) else object.__repr__(value)
 
 
 def key_of(parts: KeyParts, get: Get) -> str:

@@ -146,31 +146,33 @@ def stack_leave(
     def leave(stamp: Stamp) -> None:
         calm = False
         try:
-            acquire()
-            if places is None or not (places.returning or places.arriving):
-                if health is None:
-                    calm = True
-                else:
-                    now_us = (ticks() + anchor) // 1000
-                    window = health.window
-                    generation, started_us = stamp
-                    calm = (
-                        now_us < health.calm_until_us
-                        and (not may_step or health.seen_us <= now_us)
-                        and health.generation == generation
-                        and (not window.failures or window.failures * bottom < top * window.calls)
-                        and (slow_call_us is None or (now_us - started_us <= slow_call_us and not window.slow))
-                    )
-                    if calm:
-                        if may_step:
-                            health.seen_us = now_us
-                        health.row = 0
-                        health.total_successes += 1
-                        window.calls += 1
-                if calm and places is not None:
-                    places.in_use -= 1
-        finally:
-            release()
+            try:
+                if acquire(False) and (places is None or not (places.returning or places.arriving)):
+                    if health is None:
+                        calm = True
+                    else:
+                        now_us = (ticks() + anchor) // 1000
+                        window = health.window
+                        generation, started_us = stamp
+                        calm = (
+                            now_us < health.calm_until_us
+                            and (not may_step or health.seen_us <= now_us)
+                            and health.generation == generation
+                            and (not window.failures or window.failures * bottom < top * window.calls)
+                            and (slow_call_us is None or (now_us - started_us <= slow_call_us and not window.slow))
+                        )
+                        if calm:
+                            if may_step:
+                                health.seen_us = now_us
+                            health.row = 0
+                            health.total_successes += 1
+                            window.calls += 1
+                    if calm and places is not None:
+                        places.in_use -= 1
+            finally:
+                release()
+        except RuntimeError:  # the lock is somebody else's: leaving never waits
+            calm = False
         if not calm:
             slow_leave(stamp, None)
         elif deferred:

@@ -29,6 +29,11 @@ class Entry:
         self._ledger = ledger
         self._permit: Permit | None = None
 
+    def __bool__(self) -> bool:
+        raise TypeError(
+            "an entry decides when it is entered: write `with guard.enter(...)`, or `if guard.try_enter(...)`"
+        )
+
     def __enter__(self) -> Permit:
         self._check_unused()
         return self._hold(enter(self._gates, self._call, self._ledger))

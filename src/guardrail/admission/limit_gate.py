@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from guardrail.admission.call import text_of, values_of
 from guardrail.admission.gate import Gate, Row
-from guardrail.core.limit import Charge
+from guardrail.core.limit import LARGEST, Charge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,14 +50,19 @@ class LimitGate(Gate):
         return self.overrides.get(key, self.terms) if self.overrides else self.terms
 
     def cost_of(self, call: Call) -> int:
-        """Return what *call* costs here. An attribute that is no whole number counts as the call's own cost."""
+        """Return what *call* costs here. An attribute that is no whole number counts as the call's own cost.
+
+        One with more digits than any limit has room for costs too much.
+        """
         cost = self.cost
         if cost is None:
             return call.cost
         if isinstance(cost, int):
             return cost
         text = text_of(call.get(cost))
-        return int(text) if text.isascii() and text.isdecimal() and len(text) <= LONGEST_COST else call.cost
+        if not text.isascii() or not text.isdecimal():
+            return call.cost
+        return int(text) if len(text) <= LONGEST_COST else LARGEST
 
 
 class AskedLimit:

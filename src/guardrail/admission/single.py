@@ -128,19 +128,22 @@ def watched(function: Callable[..., Any], host: Host, renewed: Renewed, otherwis
             raise
         counted = False
         try:
-            acquire()
-            window = health.window
-            if (
-                (monotonic_ns() + anchor) // 1000 < health.calm_until_us
-                and health.generation == generation
-                and (not window.failures or window.failures * bottom < top * window.calls)
-            ):
-                health.row = 0
-                health.total_successes += 1
-                window.calls += 1
-                counted = True
-        finally:
-            release()
+            try:
+                window = health.window
+                if (
+                    acquire(False)
+                    and (monotonic_ns() + anchor) // 1000 < health.calm_until_us
+                    and health.generation == generation
+                    and (not window.failures or window.failures * bottom < top * window.calls)
+                ):
+                    health.row = 0
+                    health.total_successes += 1
+                    window.calls += 1
+                    counted = True
+            finally:
+                release()
+        except RuntimeError:  # the lock is somebody else's: leaving never waits
+            counted = False
         if not counted:
             leave((generation, 0), None)
         elif deferred:
@@ -183,12 +186,14 @@ def placed(function: Callable[..., Any], host: Host, renewed: Renewed, otherwise
             raise
         left = False
         try:
-            acquire()
-            if not places.returning and not places.arriving:
-                places.in_use -= 1
-                left = True
-        finally:
-            release()
+            try:
+                if acquire(False) and not places.returning and not places.arriving:
+                    places.in_use -= 1
+                    left = True
+            finally:
+                release()
+        except RuntimeError:  # the lock is somebody else's: leaving never waits
+            left = False
         if not left:
             leave((0, 0), None)
         elif deferred:

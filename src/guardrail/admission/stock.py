@@ -80,7 +80,7 @@ class Stock:
         """Go on with another rule for one state, inside a turn: it is resized, rescaled, or forgotten."""
         ledger = self.ledger
         if rule is None or self._shapes.get(name) != self._shape(rule):
-            del self._shapes[name]
+            self._shapes.pop(name, None)
             for kind in (ledger.limits, ledger.breakers, ledger.bulkheads):
                 kind.pop(name, None)
         elif rule.kind == "limit":
