@@ -85,7 +85,12 @@ def test_the_sdist_holds_the_house_as_it_stands(built):
 def test_the_wheel_holds_the_package_and_what_it_reads_and_no_more(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert {"guardrail/py.typed", "guardrail/_rules/schema.json", "guardrail/_rules/starter.yaml", "guardrail/_rules/demo.yaml"} <= names
+    assert {
+        "guardrail/py.typed",
+        "guardrail/_rules/schema.json",
+        "guardrail/_rules/starter.yaml",
+        "guardrail/_rules/demo.yaml",
+    } <= names
     assert {f"guardrail/_lua/{path.name}" for path in (ROOT / "lua").iterdir()} <= names
     assert {"guardrail", f"guardrail_py-{guardrail.__version__}.dist-info"} == {name.split("/")[0] for name in names}
 

@@ -246,7 +246,9 @@ class TestFolder:
         for name in ("a.yaml", "b.yaml"):
             (folder / name).unlink()
         assert "a + b" == followed.look(5)
-        assert [f"{folder}: the folder has no rule files (*.yaml, *.yml)"] == [str(problem) for problem in followed.problems]
+        assert [f"{folder}: the folder has no rule files (*.yaml, *.yml)"] == [
+            str(problem) for problem in followed.problems
+        ]
         (folder / "c.yaml").write_text("c")
         assert "c" == followed.look(2)
 

@@ -18,8 +18,8 @@ from threading import Barrier, Event, Thread
 from typing import Any
 
 from guardrail import Guard, Refused
-from tests.storms.scheduler import START_US
 from tests.locks import is_locked
+from tests.storms.scheduler import START_US
 
 CALLS = 40 * min(100, max(10, int(os.environ.get("STORM_SEEDS", "10000")) // 1000))  # of each thread
 PATIENCE = 60  # real seconds until a storm that hangs fails
@@ -74,7 +74,12 @@ def calling(call: Act, tally: list[str], calls: int = CALLS) -> Act:
 
 
 def tasking(
-    call: Callable[[], Awaitable[object]], tally: list[str], *, together: int = 5, cancelled: float = 0, calls: int = CALLS
+    call: Callable[[], Awaitable[object]],
+    tally: list[str],
+    *,
+    together: int = 5,
+    cancelled: float = 0,
+    calls: int = CALLS,
 ) -> Act:
     """An act: the same in a loop, so many *together*, of which a share is cancelled."""
 

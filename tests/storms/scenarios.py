@@ -66,7 +66,9 @@ def brisk(chance: Random) -> Rule:
 
 
 def breaker(chance: Random) -> Rule:
-    trigger = chance.choice(({"consecutive_failures": 1}, {"consecutive_failures": 2}, {"window_calls": 3, "min_calls": 2}))
+    trigger = chance.choice(
+        ({"consecutive_failures": 1}, {"consecutive_failures": 2}, {"window_calls": 3, "min_calls": 2})
+    )
     probes = chance.choice((1, 1, 2))
     patience = {"open_for": chance.choice(("1ms", "10ms")), "half_open_calls": probes, "probe_timeout": "1d"}
     return {"kind": "breaker", "resource": "r", "name": "health", **trigger, **patience}

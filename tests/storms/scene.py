@@ -21,8 +21,8 @@ from guardrail import Guard, RuleSet
 from guardrail.admission.attempt import Attempt
 from guardrail.core.bulkhead import BulkheadState
 from guardrail.core.token_bucket import TokenBucket
-from tests.storms.scheduler import START_US, LoopClock, SeededLoop
 from tests.locks import is_locked
+from tests.storms.scheduler import START_US, LoopClock, SeededLoop
 
 SHOWN = 40  # events of a story
 GUARDS = {"places": "r", "rooms": "r", "r/bulkhead": "r", "inner": "s", "desk": "q"}  # bulkheads and their resources
@@ -78,9 +78,7 @@ class Scene:
         story: What happened, to be told when something is wrong.
     """
 
-    def __init__(
-        self, seed: object, rules: RuleSet, cancelling: float = 0.0, loop: SeededLoop | None = None
-    ) -> None:
+    def __init__(self, seed: object, rules: RuleSet, cancelling: float = 0.0, loop: SeededLoop | None = None) -> None:
         self.loop = SeededLoop(seed, cancelling) if loop is None else loop
         self.random = self.loop.random
         self.clock = LoopClock(self.loop)
@@ -152,7 +150,9 @@ class Scene:
             size, resource = states.bulkhead.max_concurrent, GUARDS[name]
             for state in states.states.values():
                 _, before = self.places.get(id(state), (state, 0))
-                most = max(size, before - self.left[resource])  # one that has shrunk lets nobody in before it is not full
+                most = max(
+                    size, before - self.left[resource]
+                )  # one that has shrunk lets nobody in before it is not full
                 assert self.are_gone or state.in_use <= most, f"{state.in_use} in {name}, where {most} may be"
                 assert self.are_gone or self.inside[resource] <= state.in_use, f"{state.in_use} in {name}, more inside"
                 assert not state.waiting or state.in_use >= size, f"{state.waiting} wait for {name} beside a free place"
@@ -161,7 +161,9 @@ class Scene:
 
     def look_idle(self) -> None:
         assert not self.ledger.deferred, "what was put off is not done"
-        if self.clock.behind_us or self.lost:  # whoever is told to wait on, as the clock stepped back, sleeps until then
+        if (
+            self.clock.behind_us or self.lost
+        ):  # whoever is told to wait on, as the clock stepped back, sleeps until then
             return
         sleeping = sum(waiter.granted for waiter in self.ledger.waiting)
         assert not sleeping, f"{sleeping} were handed a place and not woken"
@@ -223,16 +225,18 @@ class Scene:
             if attempt.call.resource == "r":
                 self._admitted = attempt
 
-        Attempt.admit = noted  # type: ignore[method-assign]
+        Attempt.admit = noted
         try:
             yield
         except BaseException as error:
             story = "\n".join(f"  {at_us / 1000:9.3f} ms  {event}" for at_us, event in self.story[-SHOWN:])
-            error.add_note(f"seed {seed}, after {self.loop.steps} steps and {self.loop.cancelled} cancellations\n{story}")
+            error.add_note(
+                f"seed {seed}, after {self.loop.steps} steps and {self.loop.cancelled} cancellations\n{story}"
+            )
             self.loop.abandon()
             raise
         finally:
-            Attempt.admit = admit  # type: ignore[method-assign]
+            Attempt.admit = admit
 
     def run(self, callers: Any) -> None:
         """Run *callers* to the end, shut the loop down as `asyncio.run` does, and look at what is left."""

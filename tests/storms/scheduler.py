@@ -73,7 +73,7 @@ class SeededLoop(asyncio.BaseEventLoop):
     def abandon(self) -> None:
         """Close the loop over the tasks that are left, without a word about them."""
         for task in self.tasks:
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            task._log_destroy_pending = False
         self.tasks = []
         self.close()
 

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from tests.storms.callers import Crowd
-from tests.storms.scene import METER, Scene, ruleset
 from tests.storms.scenarios import breaker, bulkhead, spaced
+from tests.storms.scene import METER, Scene, ruleset
 from tests.storms.scheduler import SeededLoop
 
 SEEDS = int(os.environ.get("STORM_SEEDS", "10000")) // 20

@@ -8,7 +8,6 @@ from guardrail.admission.bulkhead_gate import AskedBulkhead
 from guardrail.admission.ledger import Ledger
 from guardrail.admission.limit_gate import AskedLimit
 from guardrail.admission.object_states import BulkheadStates
-from guardrail.admission.permit import Permit
 from guardrail.core.token_bucket import TokenBucket
 from tests.storms.scenarios import SCENARIOS
 
@@ -17,7 +16,11 @@ SEEDS = 400
 
 def stays_in_line(plant):
     """Whoever is cancelled in the queue is still in it."""
-    plant(AskedBulkhead, "leave_queue", lambda right: lambda asked: asked._waiter is not None and asked._waiter.granted and right(asked))
+    plant(
+        AskedBulkhead,
+        "leave_queue",
+        lambda right: lambda asked: asked._waiter is not None and asked._waiter.granted and right(asked),
+    )
 
 
 def loses_what_it_was_handed(plant):
@@ -44,11 +47,15 @@ def sleeps_in_its_place(plant):
 
     plant(Attempt, "leave_places", lambda _: lambda attempt: None)
     plant(AskedBulkhead, "take", take)
-    plant(Attempt, "give_back", lambda right: lambda attempt: [*map(AskedBulkhead.leave, attempt.bulkheads), right(attempt)])
+    plant(
+        Attempt,
+        "give_back",
+        lambda right: lambda attempt: [*map(AskedBulkhead.leave, attempt.bulkheads), right(attempt)],
+    )
 
 
 def leaves_twice(plant):
-    """A second exit gives the place back once more."""
+    """Each exit gives the place back once more."""
 
     def leave(right):
         def wrong(asked):
@@ -58,10 +65,16 @@ def leaves_twice(plant):
 
         return wrong
 
-    never = property(lambda _: False, lambda _, value: None)
+    def end(right):
+        def wrong(attempt, outcome, outcomes):
+            right(attempt, outcome, outcomes)
+            attempt.ended = False
+            right(attempt, outcome, outcomes)
+
+        return wrong
+
     plant(AskedBulkhead, "leave", leave)
-    plant(Attempt, "ended", lambda _: never)
-    plant(Permit, "_is_over", lambda _: never)
+    plant(Attempt, "leave", end)
 
 
 def keeps_the_probe(plant):
@@ -114,7 +127,13 @@ def keeps_the_tokens(plant):
 
 
 def gives_tokens_back_twice(plant):
-    plant(AskedLimit, "give_back", lambda right: lambda asked, now_us, cost=None: [asked.charges.extend(asked.charges), right(asked, now_us, cost)])
+    plant(
+        AskedLimit,
+        "give_back",
+        lambda right: (
+            lambda asked, now_us, cost=None: [asked.charges.extend(asked.charges), right(asked, now_us, cost)]
+        ),
+    )
 
 
 def gives_back_what_others_wait_on(plant):

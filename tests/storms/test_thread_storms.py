@@ -35,7 +35,10 @@ def nothing():
 def test_a_limit_lets_in_its_capacity_and_not_one_more(algorithm):
     """The clock stands still, so the capacity is all there is."""
     rate = f"{2 * CALLS}/d"
-    guard, tally = Guard([{"kind": "limit", "resource": "r", "rate": rate, "algorithm": algorithm}], clock=Ticking(0)), []
+    guard, tally = (
+        Guard([{"kind": "limit", "resource": "r", "rate": rate, "algorithm": algorithm}], clock=Ticking(0)),
+        [],
+    )
 
     def block():
         with guard.enter("r"):
@@ -135,7 +138,9 @@ def test_who_gives_up_or_is_cancelled_as_the_place_is_handed_over_passes_it_on()
         async with asyncio.timeout(0.000_1):
             await patient()
 
-    storm(*[calling(impatient, tally)] * 3, tasking(patient, tally, cancelled=0.5), tasking(timed, tally, cancelled=0.2))
+    storm(
+        *[calling(impatient, tally)] * 3, tasking(patient, tally, cancelled=0.5), tasking(timed, tally, cancelled=0.2)
+    )
     seen = Counter(tally)
     assert 5 * CALLS == seen.total()
     assert {"done", "bulkhead_timeout", "bulkhead_full", "CancelledError", "TimeoutError"} == set(seen)
@@ -179,7 +184,14 @@ def test_sizes_that_change_meanwhile_leave_nobody_waiting_beside_a_free_place():
 def test_every_call_is_recorded_once_and_every_move_is_told_once_and_starts_a_generation():
     """Whatever hands, reloads, probes and cancellations do to the breaker meanwhile."""
     news = RecordingListener()
-    guard, inside, tally, ran, resets, chance = Guard(listeners=[news], clock=Ticking()), Inside(), [], [], [], Random(5)
+    guard, inside, tally, ran, resets, chance = (
+        Guard(listeners=[news], clock=Ticking()),
+        Inside(),
+        [],
+        [],
+        [],
+        Random(5),
+    )
     resource = "r"
 
     def stacked(function):
