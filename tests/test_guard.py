@@ -121,9 +121,23 @@ class TestMade:
         assert "secret" not in f"{error.value}"
         assert Guard(store="memory://")
 
-    def test_it_keeps_at_least_one_state(self):
-        with pytest.raises(ValueError, match="max_keys must be at least 1, got 0"):
-            Guard(max_keys=0)
+    WRONG = (
+        ({"max_keys": 0}, ValueError, "max_keys must be at least 1, got 0"),
+        ({"max_keys": "10"}, TypeError, "max_keys must be a whole number, got '10'"),
+        ({"max_keys": True}, TypeError, "max_keys must be a whole number, got True"),
+        ({"max_keys": 1.5}, TypeError, "max_keys must be a whole number, got 1.5"),
+        ({"listeners": print}, TypeError, "listeners must be a list of callables over an event, got <built-in"),
+        ({"listeners": "log"}, TypeError, "listeners must be a list of callables over an event, got 'log'"),
+        ({"listeners": [1]}, TypeError, r"listeners must be a list of callables over an event, got \[1\]"),
+        ({"listeners": (listener for listener in [print])}, TypeError, "listeners must be a list of callables"),
+        ({"clock": FakeClock}, TypeError, r"such as FakeClock\(\), got <class"),
+        ({"clock": 0}, TypeError, "clock must be an object with now_us, sleep and asleep"),
+    )
+
+    @pytest.mark.parametrize(("options", "error", "message"), WRONG)
+    def test_wrong_options_are_told_of(self, options, error, message):
+        with pytest.raises(error, match=message):
+            Guard(**options)
 
 
 class TestListeners:

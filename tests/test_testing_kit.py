@@ -190,6 +190,12 @@ class TestForceOpen:
             raise OSError
         assert "closed" == guard.breakers["r/breaker"].state
 
+    def test_one_whose_rule_is_taken_away_meanwhile_is_gone(self, guard):
+        guard.apply([{"name": "filed", "resource": "r", "kind": "breaker"}])
+        with force_open("filed", guard):
+            guard.apply([])
+        assert [] == list(guard.breakers)
+
     def test_one_breaker_of_many(self, guard):
         call = guard.breaker(key="host", name="r")(lambda host: host)
         with force_open("r/breaker/a", guard):

@@ -6,9 +6,9 @@ Law: everything that decides is elsewhere; a guard finds the gates of a resource
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from guardrail.admission.ambient import getter
 from guardrail.admission.breakers import Breakers
@@ -58,16 +58,16 @@ class Guard(Rulebook):
         clock: Clock | None = None,
         listeners: Sequence[Listener] = (),
         overrides: Mapping[str, Callable[[Any], object]] | None = None,
-        mode: str = "enforce",
+        mode: Literal["enforce", "shadow", "off"] = "enforce",
         max_keys: int = 250_000,
         _host: Host | None = None,
     ) -> None:
         check_arguments(max_keys, listeners, clock)
         check_store(os.environ.get("GUARDRAIL_STORE") if store is None else store)
         ledger = Ledger(SystemClock() if clock is None else clock, max_keys, tuple(listeners))
-        mode = os.environ.get("GUARDRAIL_MODE") or mode
+        mode_in_force = os.environ.get("GUARDRAIL_MODE") or mode
         rules = os.environ.get("GUARDRAIL_RULES") or None if rules is None else rules
-        super().__init__(Host() if _host is None else _host, ledger, rules, overrides or {}, mode)
+        super().__init__(Host() if _host is None else _host, ledger, rules, overrides or {}, mode_in_force)
         self.breakers = Breakers(self._stock, self.named)
         follow_forks(self)
         if isinstance(clock, Advanceable):
@@ -221,7 +221,7 @@ def check_arguments(max_keys: object, listeners: object, clock: object) -> None:
         raise TypeError(f"max_keys must be a whole number, got {max_keys!r}")
     if max_keys < 1:
         raise ValueError(f"max_keys must be at least 1, got {max_keys}")
-    if not isinstance(listeners, Iterable) or not all(map(callable, listeners)):
+    if not isinstance(listeners, Collection) or not all(map(callable, listeners)):
         raise TypeError(f"listeners must be a list of callables over an event, got {listeners!r}")
     if clock is not None and (isinstance(clock, type) or not hasattr(clock, "now_us")):
         raise TypeError(f"clock must be an object with now_us, sleep and asleep, such as FakeClock(), got {clock!r}")

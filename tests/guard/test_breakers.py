@@ -178,6 +178,17 @@ class TestForced:
         assert "forced_open" == guard.breakers["orders/breaker"].state
 
 
+    def test_a_handle_whose_rule_is_gone_says_so_until_it_comes_back(self, guard):
+        handle, rules = guard.breakers["orders/breaker"], guard.rules
+        for other in ([], [{"name": "orders/breaker", "resource": "orders", "kind": "limit", "rate": "1/s"}]):
+            guard.apply(other)
+            for act in (handle.force_open, handle.reset, handle.snapshot, lambda: handle.state):
+                with pytest.raises(KeyError, match="breaker 'orders/breaker' is gone: its rule was taken away"):
+                    act()
+        guard.apply(rules)
+        assert "closed" == handle.state
+
+
 class TestSnapshot:
     def test_it_shows_counts_and_rates_and_when_to_come_back(self, guard, clock):
         guard.apply([{"resource": "r", "kind": "breaker", "failure_rate": "50%", "min_calls": 2, "open_for": "5s"}])

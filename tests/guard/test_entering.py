@@ -119,6 +119,12 @@ class TestEntered:
         with pytest.raises(error, match=message):
             asyncio.run(guard.atry_enter("r", **options))
 
+    @pytest.mark.parametrize("resource", [None, 5, b"r", ["r"], {"user": "u1"}])
+    def test_a_resource_is_text(self, guard, resource):
+        for act in (guard.enter, guard.try_enter, guard.peek):
+            with pytest.raises(TypeError, match="a resource is a name, such as 'orders.create', got "):
+                act(resource)
+
     def test_plans_are_kept_for_so_many_resources_and_made_anew_beyond(self, clock, monkeypatch):
         monkeypatch.setattr("guardrail.rulebook.MOST_PLANS", 3)
         guard = Guard([{"resource": "**", "kind": "limit", "rate": "20/h"}], clock=clock)

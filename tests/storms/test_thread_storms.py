@@ -241,7 +241,8 @@ def test_an_event_is_told_once_although_another_turn_follows_at_once():
     class Crowded:
         """A lock for which somebody else waits."""
 
-        others = [health.force_open]
+        def __init__(self):
+            self.others = [health.force_open]
 
         def acquire(self, blocking=True):
             return lock.acquire(blocking)

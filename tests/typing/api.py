@@ -53,7 +53,7 @@ async def ask() -> None:
     assert_type(await profile(1), str)
 
 
-@guarded("orders.create", cost="size", key=["user", "tenant"])
+@guarded("orders.create", fallback=[])
 def numbers(size: int, user: str, tenant: str) -> Iterator[int]:
     yield from range(size)
 
