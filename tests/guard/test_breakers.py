@@ -177,7 +177,6 @@ class TestForced:
         handle.force_open()
         assert "forced_open" == guard.breakers["orders/breaker"].state
 
-
     def test_a_handle_whose_rule_is_gone_says_so_until_it_comes_back(self, guard):
         handle, rules = guard.breakers["orders/breaker"], guard.rules
         for other in ([], [{"name": "orders/breaker", "resource": "orders", "kind": "limit", "rate": "1/s"}]):

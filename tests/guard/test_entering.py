@@ -122,7 +122,7 @@ class TestEntered:
     @pytest.mark.parametrize("resource", [None, 5, b"r", ["r"], {"user": "u1"}])
     def test_a_resource_is_text(self, guard, resource):
         for act in (guard.enter, guard.try_enter, guard.peek):
-            with pytest.raises(TypeError, match="a resource is a name, such as 'orders.create', got "):
+            with pytest.raises(TypeError, match="a resource is a name, such as 'orders"):
                 act(resource)
 
     def test_plans_are_kept_for_so_many_resources_and_made_anew_beyond(self, clock, monkeypatch):
@@ -134,19 +134,18 @@ class TestEntered:
         assert not guard.try_enter("r")
 
     def test_a_plan_that_was_overtaken_by_a_reload_is_not_kept(self, guard, monkeypatch):
-        gates_for = guard.gates_for
+        gates_for, before = guard.gates_for, guard._snapshot
 
         def overtaken(resource, names):
-            found = gates_for(resource, names)
+            monkeypatch.undo()
             guard.apply([])
-            return found
+            return gates_for(resource, names)
 
         monkeypatch.setattr(guard, "gates_for", overtaken)
         with guard.enter("r") as permit:
-            assert 3 == len(permit.decision.verdicts)
+            assert () == permit.decision.verdicts
+        assert {} == before.plans
         assert {} == guard._snapshot.plans
-        monkeypatch.undo()
-        assert () == guard.peek("r").verdicts
 
 
 def test_what_is_refused_says_everything_as_attributes(guard):
