@@ -157,6 +157,18 @@ def test_a_way_out_that_is_interrupted_leaves_the_others_and_the_lock_in_order(l
     assert ["next", "last"] == ran
 
 
+def test_what_was_put_off_in_a_turn_is_done_although_a_listener_ends_the_program(clock):
+    def interrupts(event):
+        raise KeyboardInterrupt
+
+    ledger, ran = Ledger(clock, 10, (interrupts,)), []
+    with pytest.raises(KeyboardInterrupt):
+        with ledger:
+            ledger.say(BreakerMoved("b", "closed", "open", "by hand"))
+            ledger.soon(lambda: ran.append(1))
+    assert [1] == ran
+
+
 def test_a_turn_inside_of_a_turn_does_not_wait_for_itself(clock):
     """A finalizer may call the guard in the middle of a turn, on the thread that holds the lock."""
     guard = guard_of(clock, bulkhead())

@@ -66,7 +66,7 @@ class Row:
     ) -> None:
         self.allowed = reason is None
         self.text = text
-        self.reason = reason
+        self.reason: Reason | None = reason
         self.capacity = capacity
         self.remaining = remaining
         self.retry_after_us = retry_after_us

@@ -43,9 +43,11 @@ class LimitStates(Protocol):
     @property
     def bound(self) -> int:
         """Return how many keys have a state of their own at most."""
+        ...
 
     def find(self, key: str, limit: AnyLimit, now_us: int) -> tuple[str, State]:
         """Return where *key* is kept, and its state in the numbers of *limit*."""
+        ...
 
     def put(self, home: str, limit: AnyLimit, state: State) -> None:
         """Store what `find` located, as written under *limit*."""

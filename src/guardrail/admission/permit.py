@@ -66,7 +66,7 @@ class Permit:
         if attempt.granted and not self._is_over:
             self._is_over = True
             outcome = plain_outcome(error, failed)
-            outcomes = [breaker.gate.outcome_of(error, failed) for breaker in attempt.tickets()]
+            outcomes: list[Outcome] = [breaker.gate.outcome_of(error, failed) for breaker in attempt.tickets()]
             attempt.ledger.soon(lambda: attempt.leave(outcome, outcomes))
 
     async def aexit(self, error: BaseException | None = None, *, failed: bool = False) -> None:
