@@ -109,6 +109,13 @@ def test_peek_never_waits_for_a_place(clock):
     assert ("bulkhead_full", 0.0) == (guard.peek("r").reason, guard.peek("r").wait)
 
 
+def test_peek_stops_where_a_call_would_stop(clock):
+    guard = guard_of(clock, bulkhead(name="first"), bulkhead(name="second"), limit("1/h"))
+    held(guard)
+    assert ["first"] == [one.rule for one in guard.peek("r").verdicts]
+    assert guard.peek("r") == decided(guard)
+
+
 def test_peek_shows_the_wait_of_a_limit(clock):
     guard = guard_of(clock, limit("1/s", max_wait="10s"))
     decided(guard, cost=1)

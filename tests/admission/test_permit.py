@@ -124,13 +124,14 @@ def test_two_threads_that_end_one_permit_end_it_once(clock):
 
 def test_an_exit_that_another_thread_was_just_about_to_make_counts_for_nothing(clock):
     """Both saw that it was not over; the one that is put off first is done first."""
-    guard = guard_of(clock, bulkhead(2), breaker())
-    other, permit = held(guard), held(guard)
+    guard = guard_of(clock, limit("9/min", charge="failure"), bulkhead(2), breaker())
+    other, permit = held(guard, cost=0), held(guard)
     with locked_elsewhere(guard.ledger):
-        permit.exit()
-        permit._is_over = False
         permit.exit(OSError())
-    assert (1, 0) == (inside(guard), guard.breakers["r/breaker"].snapshot().total_failures)
+        permit._is_over = False
+        permit.exit()
+    seen = guard.breakers["r/breaker"].snapshot()
+    assert (1, 8, 1, 0) == (inside(guard), left(guard), seen.total_failures, seen.total_successes)
     other.exit()
 
 

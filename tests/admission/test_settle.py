@@ -218,14 +218,22 @@ def test_a_charge_from_before_a_step_of_the_clock_is_not_given_back(clock, algor
     assert 0 == left(guard)
 
 
-def test_a_charge_from_before_a_step_that_only_the_compiled_path_has_seen_is_not_given_back(clock):
-    """It wrote the state at 0.5 s, where no turn was; at 0.4 s, the 4 of the first call are back with the time."""
+@pytest.fixture
+def compiled(clock):
+    """A guard of a function whose calls take no turn, called once."""
     guard = guard_of(clock)
 
     @guard.limit("10/s", name="f")
     def call():
         pass
 
+    call()
+    return guard, call
+
+
+def test_a_charge_from_before_a_step_that_only_the_compiled_path_has_seen_is_not_given_back(clock, compiled):
+    """It wrote the state at 0.5 s, where no turn was; by then, the 4 of the first call were back with the time."""
+    guard, call = compiled
     permit = held(guard, "f", cost=4)
     clock.advance(0.5)
     for _ in range(10):
@@ -235,32 +243,21 @@ def test_a_charge_from_before_a_step_that_only_the_compiled_path_has_seen_is_not
     assert "rate" == decided(guard, "f").reason
 
 
-def test_nor_one_after_which_others_have_called_since_the_step(clock):
-    guard = guard_of(clock)
-
-    @guard.limit("10/s", name="f")
-    def call():
-        pass
-
+def test_nor_after_others_have_moved_the_state_to_the_new_time(clock, compiled):
+    guard, call = compiled
     permit = held(guard, "f", cost=4)
     clock.advance(0.5)
     for _ in range(10):
         call()
     clock.advance(-0.4)
-    assert "rate" == decided(guard, "f").reason  # the state moves to the new time
+    assert "rate" == decided(guard, "f").reason
     permit.settle(0)
     assert "rate" == decided(guard, "f").reason
 
 
-def test_nor_one_whose_permit_has_seen_the_step_first_by_owing(clock):
-    guard = guard_of(clock)
-
-    @guard.limit("10/s", name="f")
-    def call():
-        pass
-
-    permit = held(guard, "f", cost=4)
-    other = held(guard, "f", cost=0)
+def test_nor_after_others_have_done_so_by_owing(clock, compiled):
+    guard, call = compiled
+    permit, other = held(guard, "f", cost=4), held(guard, "f", cost=0)
     clock.advance(0.5)
     for _ in range(9):
         call()
@@ -282,15 +279,14 @@ def test_a_state_that_is_gone_takes_nothing_back(clock):
 
 
 def test_what_was_charged_to_the_shared_state_comes_back_there(clock):
-    """A deficit later on, when the key could have a state of its own, is charged there as well."""
+    """A deficit later on, when the key has a state of its own, is charged there as well."""
     guard = guard_of(clock, limit("10/min", key="user"), max_keys=1)
-    held(guard, attributes={"user": "u1"}, cost=10)
-    permit = held(guard, attributes={"user": "new"}, cost=4)
-    guard.reset("r/limit", "u1")
-    own = held(guard, attributes={"user": "new"}, cost=10)
-    assert own
-    permit.settle(6)
-    permit.settle(1)
+    decided(guard, attributes={"user": "u1"})
+    permit = held(guard, attributes={"user": "new"}, cost=9)
+    clock.advance(6)  # the first user makes room
+    assert decided(guard, attributes={"user": "new"}, cost=10).allowed
+    permit.settle(10)
+    permit.settle(0)
     assert "rate" == decided(guard, attributes={"user": "new"}).reason
 
 
