@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from itertools import count
 from random import Random
 from threading import Barrier, Event, Thread
+from traceback import format_stack
 from typing import Any
 
 from guardrail import Guard, Refused
@@ -127,7 +129,9 @@ def storm(*acts: Act) -> None:
         thread.join(PATIENCE)
     if raised:
         raise raised[0]
-    assert not any(thread.is_alive() for thread in threads), "somebody waits for ever"
+    frames = sys._current_frames()
+    stuck = ["".join(format_stack(frames[thread.ident])) for thread in threads if thread.ident in frames]
+    assert not stuck, "\n".join(["somebody waits for ever", *stuck])
 
 
 @contextmanager

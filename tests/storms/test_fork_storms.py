@@ -14,7 +14,7 @@ from tests.admission.scene import in_child
 ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
-import asyncio, os, signal, sys, threading
+import asyncio, faulthandler, os, sys, threading
 from guardrail import Guard
 from tests.storms.crew import CALLS, PATIENCE, Inside, calling, nothing_is_left, storm, tasking
 
@@ -39,7 +39,7 @@ def block():
         pass
 
 def child():
-    signal.alarm(PATIENCE)  # rather than to hang
+    faulthandler.dump_traceback_later(PATIENCE // 2, exit=True)  # rather than to hang
     permits = [guard.try_enter("r", max_wait=0), guard.try_enter("r", max_wait=0)]
     assert all(permits), permits
     assert not guard.try_enter("r", max_wait=0)
