@@ -204,6 +204,23 @@ def test_plain_calls_are_decided_by_closures(clock_of, flows, stack):
     assert [] == flows
 
 
+@both_clocks
+@pytest.mark.parametrize("options", [{}, {"key": "user"}])
+def test_closures_spend_the_last_token_too(clock_of, flows, options):
+    guard = guard_of(clock_of())
+
+    @guard.limit("3/h", name="f", **options)
+    def call(user):
+        return user
+
+    call("u1")
+    del flows[:]
+    assert ["u1", "u1"] == [call("u1"), call("u1")]
+    assert [] == flows
+    with pytest.raises(Refused):
+        call("u1")
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -361,6 +378,24 @@ def test_a_closure_of_earlier_rules_charges_in_no_numbers_but_its_own(clock, key
     before = guard.peek("f", {"user": "u1"}, cost=0)
     late(("u1",), {})
     assert before == guard.peek("f", {"user": "u1"}, cost=0)
+
+
+@both_clocks
+@pytest.mark.parametrize("stack", ["bulkhead", "breaker and bulkhead"])
+def test_a_closure_of_earlier_rules_overtakes_nobody(clock_of, stack):
+    """There were two places when it looked at the rules, and there is one, and somebody waiting for it, when it decides."""
+    guard = guard_of(clock_of())
+    call = decorated(guard, STACKS[stack], lambda user: user)
+    call("u1")
+    epoch = guard._host.epoch
+    guard.apply([{"name": "f/bulkhead", "kind": "bulkhead", "resource": "f", "max_concurrent": 1, "max_wait": "1h"}])
+    holder = held(guard, "f")
+    waiting = ByHand(guard, "f")
+    guard._host.epoch = epoch
+    with pytest.raises(Refused):
+        call("u1")
+    holder.exit()
+    assert waiting.go_on().is_in
 
 
 # -- on its way out ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,11 @@ from guardrail.admission.call import LONGEST_KEY, Call, falls_within, key_of, ke
 from guardrail.admission.keyring import OVERFLOW
 from tests.admission.scene import breaker, bulkhead, decided, guard_of, held, left, limit, queued
 
-TEXTS = st.text(max_size=6) | st.sampled_from(["", "1:a", "u=v", "1", "\0", "\0overflow", "x" * 200, "x" * 201])
+TEXTS = (
+    st.text("1:=a", max_size=3)
+    | st.text(max_size=6)
+    | st.sampled_from(["", "1:a", "u=v", "1", "\0", "\0overflow", "x" * 200, "x" * 201])
+)
 
 
 def call_of(**attributes):
