@@ -11,15 +11,18 @@ STRICTEST := src/guardrail/core/*,src/guardrail/admission/*
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types cov bench fmt clean
+.PHONY: help venv demo demo-redis test lint types cov bench fmt clean
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 venv: .venv/dev ## build .venv with all that development needs
 
 demo: .venv/demo ## guard a real HTTP service, live, and check what is shown
 	$(BIN)/python -m guardrail demo
+
+demo-redis: .venv/demo-redis ## the same show with several processes, over a Redis that it starts itself
+	$(BIN)/python -m guardrail demo --redis
 
 test: lint types cov ## everything that CI checks
 
@@ -38,6 +41,7 @@ cov: .venv/dev ## all tests, with branch coverage: core and admission 100 %, the
 
 bench: .venv/bench ## cost per call, ours and the peers' in the same run
 	$(BIN)/python bench/inprocess.py
+	$(BIN)/python bench/redis.py
 
 fmt: .venv/dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix --exit-zero
@@ -58,9 +62,13 @@ clean: ## remove all that was made
 	$(PIP) --editable '.[cli]' --group demo
 	@touch $@
 
-.venv/dev: pyproject.toml | .venv/made
-	$(PIP) --editable '.[cli,watch]' --group dev
+.venv/demo-redis: pyproject.toml | .venv/made
+	$(PIP) --editable '.[cli,redis]' --group demo-redis
 	@touch $@ .venv/demo
+
+.venv/dev: pyproject.toml | .venv/made
+	$(PIP) --editable '.[cli,watch,redis]' --group dev
+	@touch $@ .venv/demo .venv/demo-redis
 
 .venv/bench: .venv/dev
 	$(PIP) --group bench

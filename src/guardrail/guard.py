@@ -8,24 +8,27 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from guardrail.admission.ambient import getter
 from guardrail.admission.breakers import Breakers
-from guardrail.admission.call import Call, keys_for
+from guardrail.admission.call import Call, subjects_for
 from guardrail.admission.entry import Entry
 from guardrail.admission.forks import follow_forks
 from guardrail.admission.host import Host
 from guardrail.admission.ledger import Ledger
-from guardrail.admission.permit import Permit, aenter, checked_cost, enter, peek
+from guardrail.admission.permit import Permit, aenter, apeek, checked_cost, enter, peek
 from guardrail.clock import Advanceable, Clock, SystemClock
 from guardrail.rulebook import Rulebook, RuleSource
+from guardrail.telemetry.notify import notify
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from guardrail.admission.in_force import Effective
     from guardrail.core.verdict import Decision
     from guardrail.decorators.options import Duration
+    from guardrail.stores.protocol import Store
     from guardrail.telemetry.events import Listener
 
 
@@ -36,7 +39,8 @@ class Guard(Rulebook):
 
     Args:
         rules: A file or folder (watched), a RuleSet, or a list of rule mappings. None: the path in GUARDRAIL_RULES, if set.
-        store: Where state that several processes share is kept. None or `memory://`: in this process.
+        store: Where limits are counted that several processes share: an URL such as `redis://localhost:6379/0`, or a
+            RedisStore. None: the URL in GUARDRAIL_STORE, if set; `memory://`: in this process.
         clock: The source of time; default: the system's monotonic clock.
         listeners: Callables that receive events: refusals, breakers that move, reloads.
         overrides: Rates from elsewhere, by the names of rules: a callable over the key's value (a tuple for a composite
@@ -54,7 +58,7 @@ class Guard(Rulebook):
         self,
         rules: RuleSource | None = None,
         *,
-        store: str | None = None,
+        store: str | Store | None = None,
         clock: Clock | None = None,
         listeners: Sequence[Listener] = (),
         overrides: Mapping[str, Callable[[Any], object]] | None = None,
@@ -63,11 +67,14 @@ class Guard(Rulebook):
         _host: Host | None = None,
     ) -> None:
         check_arguments(max_keys, listeners, clock)
-        check_store(os.environ.get("GUARDRAIL_STORE") if store is None else store)
         ledger = Ledger(SystemClock() if clock is None else clock, max_keys, tuple(listeners))
+        shared_store = store_of(os.environ.get("GUARDRAIL_STORE") if store is None else store)
         mode_in_force = os.environ.get("GUARDRAIL_MODE") or mode
         rules = os.environ.get("GUARDRAIL_RULES") or None if rules is None else rules
-        super().__init__(Host() if _host is None else _host, ledger, rules, overrides or {}, mode_in_force)
+        super().__init__(Host() if _host is None else _host, ledger, rules, overrides or {}, mode_in_force, shared_store)
+        self._owns_store = shared_store is not store  # made here from an URL, and closed here
+        if shared_store is not None:
+            shared_store.follow(lambda event: notify(ledger.listeners, [event]))
         self.breakers = Breakers(self._stock, self.named)
         follow_forks(self)
         if isinstance(clock, Advanceable):
@@ -140,7 +147,7 @@ class Guard(Rulebook):
         max_wait: Duration | None = None,
     ) -> Decision:
         """Return what `peek` returns."""
-        return self.peek(resource, attributes, cost=cost, max_wait=max_wait)
+        return await apeek(self._gates(resource), self._call(resource, attributes, cost, max_wait), self.ledger)
 
     def reset(self, rule: str, key: object = None) -> None:
         """Forget what a rule has counted: for one key (a list for a composite one), or for all.
@@ -150,29 +157,36 @@ class Guard(Rulebook):
         Raises:
             KeyError: There is no such rule.
             ValueError: The key has another number of parts, or the rule has none.
+            StoreError: The rule is shared, and its store cannot be asked.
         """
-        found = self.named().get(rule)
-        if found is None:
-            from guardrail.rules.spelling import did_you_mean
-
-            raise KeyError(f"no rule '{rule}'{did_you_mean(rule, self.named())}")
-        if key is not None and not found.rule.key:
-            raise ValueError(f"rule '{rule}' has no key, so there is one state: leave out {key!r} to forget it")
-        values = list(key) if isinstance(key, list | tuple) else [key]
-        self._stock.forget(found, None if key is None else keys_for(found.rule.key, values))
+        found, subjects = self._to_forget(rule, key)
+        shared = self._stock.forget(found, subjects)
+        if shared is not None:
+            shared.forget(subjects)
 
     async def areset(self, rule: str, key: object = None) -> None:
-        """Forget what `reset` forgets."""
-        self.reset(rule, key)
+        """Forget what `reset` forgets, asking a store from this task."""
+        found, subjects = self._to_forget(rule, key)
+        shared = self._stock.forget(found, subjects)
+        if shared is not None:
+            await shared.aforget(subjects)
 
     def close(self) -> None:
-        """End the watch over the rule files. Calls are still decided, by the rules as they are."""
+        """End the watch over the rule files, and the connections to a store given as an URL.
+
+        Calls are still decided, by the rules as they are.
+        """
         if self._live is not None:
             self._live.stop()
+        if self._owns_store and self._stock.store is not None:
+            self._stock.store.close()
 
     async def aclose(self) -> None:
-        """End what `close` ends."""
-        self.close()
+        """End what `close` ends, from a task."""
+        if self._live is not None:
+            self._live.stop()
+        if self._owns_store and self._stock.store is not None:
+            await self._stock.store.aclose()
 
     def __enter__(self) -> Self:
         return self
@@ -190,6 +204,19 @@ class Guard(Rulebook):
     ) -> None:
         await self.aclose()
 
+    def _to_forget(self, rule: str, key: object) -> tuple[Effective, list[str] | None]:
+        """Return a rule by its name, and the subjects that a key given by hand stands for; None: all."""
+        found = self.named().get(rule)
+        if found is None:
+            from guardrail.rules.spelling import did_you_mean
+
+            raise KeyError(f"no rule '{rule}'{did_you_mean(rule, self.named())}")
+        if key is None:
+            return found, None
+        if not found.rule.key:
+            raise ValueError(f"rule '{rule}' has no key, so there is one state: leave out {key!r} to forget it")
+        return found, subjects_for(found.rule.key, list(key) if isinstance(key, list | tuple) else [key])
+
     def _call(
         self, resource: str, attributes: Mapping[str, object] | None, cost: int, max_wait: Duration | None
     ) -> Call:
@@ -204,15 +231,22 @@ class Guard(Rulebook):
             raise ValueError(f"max_wait {error}") from None
 
 
-def check_store(store: str | None) -> None:
-    """Refuse stores that this version does not have."""
-    if store not in (None, "", "memory://"):
-        scheme, is_url, _ = str(store).partition("://")
-        got = f"'{scheme}://...'" if is_url else repr(store)  # what follows may be a password
-        raise ValueError(
-            f"store must be None or 'memory://', got {got}: state is kept in this process only, so far"
-            " (GUARDRAIL_STORE holds where no store is given)"
-        )
+def store_of(store: object) -> Store | None:
+    """Return what is behind an URL, or a store as it is; None: there is nothing to share.
+
+    Raises:
+        ValueError: The URL is wrong.
+        TypeError: It is no store.
+    """
+    if store is None or store == "" or store == "memory://":
+        return None
+    if isinstance(store, str):
+        from guardrail.stores.redis import RedisStore
+
+        return RedisStore(store)
+    if isinstance(store, type) or not hasattr(store, "aadmit"):
+        raise TypeError(f"store must be an URL such as 'redis://localhost:6379/0', or a RedisStore, got {store!r}")
+    return cast("Store", store)
 
 
 def check_arguments(max_keys: object, listeners: object, clock: object) -> None:

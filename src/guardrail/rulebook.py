@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from guardrail.admission.ledger import Ledger
     from guardrail.rules.model import Rule
     from guardrail.rules.ruleset import RuleSet
+    from guardrail.stores.protocol import Store
     from guardrail.sources.live import Live
 
 MODES = ("enforce", "shadow", "off")
@@ -58,11 +59,12 @@ class Rulebook(Decorators):
         rules: RuleSource | None,
         overrides: Mapping[str, Callable[[Any], object]],
         mode: str,
+        store: Store | None,
     ) -> None:
         super().__init__(host)
         self._mode = checked_mode(mode)
         self.ledger = ledger
-        self._stock = Stock(ledger, overrides)
+        self._stock = Stock(ledger, overrides, store)
         self._swapping = Lock()
         self._live: Live[RuleSet] | None = None
         self._swap(self._first(rules))
@@ -169,6 +171,8 @@ class Rulebook(Decorators):
         self._swapping = Lock()
         self._host.seating = Lock()
         self.ledger.after_fork()
+        if self._stock.store is not None:
+            self._stock.store.after_fork()
         self._renew(self._snapshot.rules)
         if self._live is not None:
             self._live.after_fork()

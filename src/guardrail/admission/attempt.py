@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from guardrail.admission.breaker_gate import AskedBreaker, BreakerGate
 from guardrail.admission.bulkhead_gate import AskedBulkhead, BulkheadGate
+from guardrail.admission.flow import Ask
 from guardrail.admission.limit_gate import AskedLimit, LimitGate
+from guardrail.admission.shared import AskedShared, Shared
 from guardrail.core.verdict import Decision
+from guardrail.stores.protocol import Reply, Unavailable
 from guardrail.telemetry.events import CallRefused
 
 if TYPE_CHECKING:
@@ -29,7 +32,10 @@ A = TypeVar("A", bound=Asked)
 class Attempt:
     """Carry one call through the gates of its resource."""
 
-    __slots__ = ("_shadow", "breakers", "bulkheads", "call", "cost", "ended", "granted", "ledger", "limits", "until_us")
+    __slots__ = (
+        *("_sent_us", "_shadow", "breakers", "bulkheads", "call", "cost", "ended"),
+        *("granted", "ledger", "limits", "shared", "until_us"),
+    )
 
     def __init__(self, gates: Sequence[Gate], call: Call, ledger: Ledger) -> None:
         self.call = call
@@ -38,6 +44,8 @@ class Attempt:
         self.breakers: list[AskedBreaker] = []
         self.bulkheads: list[AskedBulkhead] = []
         self.limits: list[AskedLimit] = []
+        self.shared: list[AskedShared] = []  # also those that only watch: one question to the store is for all
+        self._sent_us = 0
         self._shadow: list[Asked] = []
         for gate in gates:
             if gate.applies is None or gate.applies(call):
@@ -48,7 +56,7 @@ class Attempt:
 
     def decision(self) -> Decision:
         """Build what all rules together said."""
-        asked = [*self.breakers, *self.bulkheads, *self.limits, *self._shadow]
+        asked = [*self.breakers, *self.bulkheads, *self.limits, *self.shared, *self._shadow]
         asked.sort(key=lambda one: one.gate.order)
         return Decision.of(
             tuple(one.row.verdict(one.gate, shadow=one.watching) for one in asked if one.row is not None)
@@ -69,7 +77,7 @@ class Attempt:
         return all([asked.ask(now_us) for asked in self.breakers])
 
     def charge(self, now_us: int) -> int | None:
-        """Charge every limit or none.
+        """Charge every limit of this process or none.
 
         Returns:
             How long the call has to wait before it starts; None: refused.
@@ -83,6 +91,34 @@ class Attempt:
             asked.conclude(now_us)
         return max((ruling.wait_us for ruling in rulings), default=0) if allowed else None
 
+    def question(self, now_us: int, *, peek: bool) -> Ask | None:
+        """Return what the store is to be asked; None: it is known to refuse."""
+        left_us = self.left_us(now_us)
+        checks = [asked.check(left_us) for asked in self.shared]
+        known = [asked.recall(check) for asked, check in zip(self.shared, checks, strict=True)]
+        if any(known):
+            return None
+        shared = self.shared[0].shared
+        self._sent_us = shared.refusals.now_us()
+        return Ask(shared.store, checks, peek)
+
+    def hear(self, answer: Reply | Unavailable, now_us: int, *, peek: bool) -> int | None:
+        """Take in what the store said.
+
+        Returns:
+            How long the call has to wait before it starts; None: refused.
+        """
+        if isinstance(answer, Unavailable):
+            return self._do_without(answer.retry_after_us, now_us, peek=peek)
+        waits_us = [0]
+        for asked, state, era in zip(self.shared, answer.states, answer.eras, strict=True):
+            if not asked.watching:
+                waits_us.append(asked.hear(state, era, answer.now_us, allowed=answer.allowed, peek=peek))
+                asked.remember(self._sent_us)
+            elif answer.allowed:
+                asked.hear(state, era, answer.now_us, allowed=True, peek=peek)
+        return max(waits_us) if answer.allowed else None
+
     def admit(self, now_us: int) -> None:
         """Let the call go ahead: the breakers count it, and the rules that only watch decide."""
         for breaker in self.breakers:
@@ -90,22 +126,34 @@ class Attempt:
         for asked in self._shadow:
             _watch(asked, now_us)
         self.granted = True
-        for asked in self._shadow if self.ledger.listeners else ():
+        for asked in self._watching() if self.ledger.listeners else ():
             if asked.row is not None and asked.row.reason is not None:
                 name, kind = asked.gate.name, asked.gate.kind
                 event = CallRefused(self.call.resource, name, kind, asked.row.reason, self.decision(), shadow=True)
                 self.ledger.say(event)
 
-    def look(self, now_us: int) -> None:
-        """Ask as a call would be asked, in the same order, and leave no trace."""
-        self.start(now_us)
+    def look(self, now_us: int) -> bool:
+        """Ask what is kept in this process as a call would ask it, and leave no trace; False: refused."""
         if not all([asked.peek(now_us) for asked in self.breakers]):
-            return
-        if all(asked.ask(now_us) for asked in self.bulkheads) and self._look_at_limits(now_us):
-            for asked in self._shadow:
-                _look_on(asked, now_us)
-        else:
+            return False
+        if not all(asked.ask(now_us) for asked in self.bulkheads):
+            return False
+        left_us = self.left_us(now_us)
+        allowed = all([asked.ask(now_us, left_us, peek=True).allowed for asked in self.limits])
+        for limit in self.limits:
+            limit.conclude(now_us)
+        return allowed
+
+    def look_on(self, now_us: int, *, allowed: bool) -> None:
+        """Show what would be charged if all rules allow the call, and what those that only watch would decide."""
+        if not allowed:
             self.give_back()
+            return
+        for limit in self.limits:
+            limit.foresee(now_us)
+            limit.conclude(now_us)
+        for asked in self._shadow:
+            _look_on(asked, now_us)
 
     def leave_places(self) -> None:
         """Give every place to whoever is next in line."""
@@ -116,8 +164,10 @@ class Attempt:
         """Give back whatever was taken: the call does not go ahead, and its verdicts show the state without it."""
         for bulkhead in self.bulkheads:
             bulkhead.withdraw()
-        for limit in self.limits:
+        for limit in (*self.limits, *self.shared):
             limit.withdraw(self.ledger.now_us)
+            if limit.watching:
+                limit.row = None
 
     def leave(self, outcome: Outcome, outcomes: Sequence[Outcome]) -> None:
         """End a call that went ahead. The first time counts.
@@ -130,12 +180,12 @@ class Attempt:
             return
         self.ended = True
         now_us = self.ledger.now_us
-        for one in (*self.bulkheads, *self._watching(AskedBulkhead)):
+        for one in (*self.bulkheads, *self._shadows_of(AskedBulkhead)):
             one.leave()
         for breaker, verdict in zip(self.tickets(), outcomes, strict=True):
             breaker.record(verdict, now_us)
         if outcome != "failure":
-            for limit in (*self.limits, *self._watching(AskedLimit)):
+            for limit in self._charged():
                 if limit.gate.on_failure_only:
                     limit.give_back(now_us)
 
@@ -143,12 +193,12 @@ class Attempt:
         """Undo a grant that nobody hears of: a listener ended the program in the turn in which it was made."""
         if self.granted and not self.ended:
             self.leave("ignored", ["ignored" for _ in self.tickets()])
-            for limit in (*self.limits, *self._watching(AskedLimit)):
+            for limit in self._charged():
                 limit.give_back(self.ledger.now_us)
 
     def tickets(self) -> list[AskedBreaker]:
         """Return the breakers that are told how the call went."""
-        return [*self.breakers, *self._watching(AskedBreaker)]
+        return [*self.breakers, *self._shadows_of(AskedBreaker)]
 
     def begin(self) -> None:
         """Note that the first item of a stream is there."""
@@ -159,7 +209,7 @@ class Attempt:
         """Correct the limits that took the call's own cost."""
         before, self.cost = self.cost, cost
         now_us = self.ledger.now_us
-        for asked in (*self.limits, *self._watching(AskedLimit)):
+        for asked in self._charged():
             if asked.gate.cost is None and asked.took:
                 if cost < before:
                     asked.give_back(now_us, before - cost)
@@ -174,23 +224,39 @@ class Attempt:
             case BulkheadGate():
                 bulkhead = AskedBulkhead(gate, self.call)
                 (self._shadow if bulkhead.watching else self.bulkheads).append(bulkhead)
+            case LimitGate(shared=Shared() as shared):
+                self.shared.append(AskedShared(gate, self.call, shared))
             case LimitGate():
                 limit = AskedLimit(gate, self.call)
                 (self._shadow if limit.watching else self.limits).append(limit)
             case _:
                 raise TypeError(f"no way to ask {gate!r}")
 
-    def _look_at_limits(self, now_us: int) -> bool:
-        """Ask every limit, and show what would be charged if all of them allow it."""
-        rulings = [asked.ask(now_us, self.left_us(now_us), peek=True) for asked in self.limits]
-        allowed = all([ruling.allowed for ruling in rulings])
-        for asked in self.limits:
-            if allowed:
-                asked.foresee(now_us)
+    def _do_without(self, retry_after_us: int, now_us: int, *, peek: bool) -> int | None:
+        """Decide by each rule's `on_store_error`: all of them allow the call, or nothing is charged."""
+        enforced = [asked for asked in self.shared if not asked.watching]
+        here = [asked.stand_in() for asked in enforced if asked.shared.on_store_error == "local"]
+        self.shared = [asked for asked in enforced if asked.shared.on_store_error != "local"]
+        self.limits += here
+        left_us = self.left_us(now_us)
+        rulings = [asked.ask(now_us, left_us, peek=peek) for asked in here]
+        allowed = all([asked.do_without(retry_after_us) for asked in self.shared]) and all(
+            ruling.allowed for ruling in rulings
+        )
+        for asked in here:
+            if allowed and not peek:
+                asked.spend(now_us)
             asked.conclude(now_us)
-        return allowed
+        return max((ruling.wait_us for ruling in rulings), default=0) if allowed else None
 
-    def _watching(self, kind: type[A]) -> list[A]:
+    def _charged(self) -> list[AskedLimit]:
+        """Return every limit that may have charged the call."""
+        return [*self.limits, *self.shared, *self._shadows_of(AskedLimit)]
+
+    def _watching(self) -> list[Asked]:
+        return [*self._shadow, *(asked for asked in self.shared if asked.watching)]
+
+    def _shadows_of(self, kind: type[A]) -> list[A]:
         return [asked for asked in self._shadow if isinstance(asked, kind)]
 
 

@@ -59,10 +59,20 @@ def text_of(value: object) -> str:
 
 
 def key_of(parts: KeyParts, get: Get) -> str:
-    """Encode the values of a rule's `key:` as one string."""
+    """Encode the values of a rule's `key:` as one string, which names a state of this process."""
+    return bounded(subject_of(parts, get))
+
+
+def subject_of(parts: KeyParts, get: Get) -> str:
+    """Encode the values of a rule's `key:` as one string, however long."""
     if len(parts) == 1:
-        return bounded(_value(parts[0], get))
-    return bounded(joined([_value(part, get) for part in parts]))
+        return _value(parts[0], get)
+    return joined([_value(part, get) for part in parts])
+
+
+def tag_of(subject: str) -> str:
+    """Return the name of a subject that all processes have for it: it takes part in keys of the store."""
+    return _digest(subject, 16).hex()
 
 
 def values_of(parts: KeyParts, get: Get) -> str | tuple[str, ...]:
@@ -71,7 +81,7 @@ def values_of(parts: KeyParts, get: Get) -> str | tuple[str, ...]:
     return values if len(values) > 1 else "".join(values)
 
 
-def keys_for(parts: KeyParts, values: Sequence[object]) -> list[str]:
+def subjects_for(parts: KeyParts, values: Sequence[object]) -> list[str]:
     """Encode values given by hand, as `Guard.reset` takes them: one key, or one for each alternative name.
 
     Raises:
@@ -83,7 +93,12 @@ def keys_for(parts: KeyParts, values: Sequence[object]) -> list[str]:
     for part, value in zip(parts, values, strict=True):
         texts = [_tagged(name, text_of(value)) for name in part] if len(part) > 1 else [text_of(value)]
         combinations = [[*before, text] for before in combinations for text in texts]
-    return [bounded(row[0] if len(parts) == 1 else joined(row)) for row in combinations]
+    return [row[0] if len(parts) == 1 else joined(row) for row in combinations]
+
+
+def keys_for(parts: KeyParts, values: Sequence[object]) -> list[str]:
+    """Return the states of this process that `subjects_for` names."""
+    return [bounded(subject) for subject in subjects_for(parts, values)]
 
 
 def joined(values: Sequence[str]) -> str:

@@ -131,6 +131,7 @@ def _fits(gate: Gate) -> bool:
             limit, cost = gate.terms.limit, COST_OF_A_CALL if gate.cost is None else gate.cost
             return (
                 isinstance(limit, TokenBucket)
+                and gate.shared is None
                 and gate.states.limit == limit
                 and limit.max_wait_us == 0
                 and not gate.overrides

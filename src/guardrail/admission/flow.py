@@ -2,7 +2,7 @@
 
     breakers are asked          nothing is taken
     bulkheads                   a place is taken, or queued for
-    limits                      all of them are charged, or none
+    limits                      all of them are charged, or none: those of this process, then those in the store
     granted with a wait         the places are given back, the call sleeps, queues again ahead of new arrivals
     breakers are asked again    and count the call
 
@@ -12,9 +12,11 @@ the call sleeps for a limit. Whatever was taken before a refusal, a timeout or a
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from threading import TIMEOUT_MAX, Event
-from typing import TYPE_CHECKING, NamedTuple, assert_never
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, assert_never
+
+from guardrail.stores.protocol import Check, Reply, Store, Unavailable
 
 if TYPE_CHECKING:
     from guardrail.admission.attempt import Attempt
@@ -32,13 +34,23 @@ class Wait(NamedTuple):
     seconds: float
 
 
+class Ask(NamedTuple):
+    """Ask the driver to ask the store."""
+
+    store: Store
+    checks: Sequence[Check]
+    peek: bool = False
+
+
 class Sleep(NamedTuple):
     """Ask the driver to sleep."""
 
     seconds: float
 
 
-Steps = Generator[Wait | Sleep, None, None]
+Need: TypeAlias = Wait | Ask | Sleep
+Answer: TypeAlias = Reply | Unavailable | None  # what a driver sends in: something to each `Ask`
+Steps = Generator[Need, Answer, None]
 
 
 def admission(attempt: Attempt) -> Steps:
@@ -54,7 +66,18 @@ def admission(attempt: Attempt) -> Steps:
         raise
 
 
-def _passed(attempt: Attempt) -> Generator[Wait | Sleep, None, bool]:
+def looking(attempt: Attempt) -> Steps:
+    """Ask as a call would be asked, in the same order, and leave no trace. `attempt.decision()` says what was found."""
+    ledger = attempt.ledger
+    attempt.start(ledger.now_us)
+    allowed = attempt.look(ledger.now_us)
+    if allowed and attempt.shared:
+        stored_us = yield from _stored(attempt, peek=True)
+        allowed = stored_us is not None
+    attempt.look_on(ledger.now_us, allowed=allowed)
+
+
+def _passed(attempt: Attempt) -> Generator[Need, Answer, bool]:
     """Take the call through the gates; False: one of them refused it."""
     ledger = attempt.ledger
     attempt.start(ledger.now_us)
@@ -67,6 +90,11 @@ def _passed(attempt: Attempt) -> Generator[Wait | Sleep, None, bool]:
     wait_us = attempt.charge(ledger.now_us)
     if wait_us is None:
         return False
+    if attempt.shared:
+        stored_us = yield from _stored(attempt, peek=False)
+        if stored_us is None:
+            return False
+        wait_us = max(wait_us, stored_us)
     if wait_us:
         attempt.leave_places()
         yield from _sleep(ledger, ledger.now_us + wait_us)
@@ -76,17 +104,20 @@ def _passed(attempt: Attempt) -> Generator[Wait | Sleep, None, bool]:
     return asked_in == ledger.turn or attempt.ask_breakers(ledger.now_us)
 
 
-def drive(attempt: Attempt) -> None:
-    """Decide one call, waiting in this thread."""
-    steps = admission(attempt)
+def drive(attempt: Attempt, steps: Steps) -> None:
+    """Take one call through *steps*, waiting in this thread."""
+    answer: Answer = None
     try:
-        while (need := _next(attempt.ledger, steps)) is not None:
+        while (need := _next(attempt.ledger, steps, answer)) is not None:
+            answer = None
             match need:
                 case Wait(waiter, seconds):
                     event = Event()
                     waiter.wake = event.set
                     if not waiter.granted:
                         event.wait(min(seconds, TIMEOUT_MAX))
+                case Ask(store, checks, peek):
+                    answer = store.admit(checks, peek=peek)
                 case Sleep(seconds):
                     attempt.ledger.clock.sleep(seconds)
                 case _:
@@ -97,14 +128,17 @@ def drive(attempt: Attempt) -> None:
         raise
 
 
-async def adrive(attempt: Attempt) -> None:
-    """Decide one call, waiting in this task."""
-    steps = admission(attempt)
+async def adrive(attempt: Attempt, steps: Steps) -> None:
+    """Take one call through *steps*, waiting in this task."""
+    answer: Answer = None
     try:
-        while (need := _next(attempt.ledger, steps)) is not None:
+        while (need := _next(attempt.ledger, steps, answer)) is not None:
+            answer = None
             match need:
                 case Wait(waiter, seconds):
                     await _until_woken(waiter, seconds)
+                case Ask(store, checks, peek):
+                    answer = await store.aadmit(checks, peek=peek)
                 case Sleep(seconds):
                     await attempt.ledger.clock.asleep(seconds)
                 case _:
@@ -130,12 +164,25 @@ async def _until_woken(waiter: Waiter, seconds: float) -> None:
         await asyncio.wait([woken], timeout=seconds)
 
 
-def _next(ledger: Ledger, steps: Steps) -> Wait | Sleep | None:
+def _next(ledger: Ledger, steps: Steps, answer: Answer) -> Need | None:
     with ledger:
-        return next(steps, None)
+        try:
+            return steps.send(answer)
+        except StopIteration:
+            return None
 
 
-def _place(asked: AskedBulkhead, attempt: Attempt, *, returning: bool) -> Generator[Wait | Sleep, None, bool]:
+def _stored(attempt: Attempt, *, peek: bool) -> Generator[Need, Answer, int | None]:
+    """Ask the limits that are kept in a store. Return how long the call has to wait; None: refused."""
+    question = attempt.question(attempt.ledger.now_us, peek=peek)
+    if question is None:
+        return None
+    answer = yield question
+    assert answer is not None
+    return attempt.hear(answer, attempt.ledger.now_us, peek=peek)
+
+
+def _place(asked: AskedBulkhead, attempt: Attempt, *, returning: bool) -> Generator[Need, Answer, bool]:
     """Take a place of one bulkhead, or queue for it as long as the rule and the call allow."""
     ledger = attempt.ledger
     if asked.take(ledger.now_us):

@@ -1,7 +1,7 @@
 """Ledger: all state of one guard in this process, under one lock.
 
 Law: state is read and written only inside a turn; a turn holds the lock and reads the clock once, inside it. What must
-not happen under the lock (listeners, waking whoever waits) is collected and happens right after it.
+not happen under the lock (listeners, waking whoever waits, talking to a store) is collected and happens right after it.
 
 A finalizer or a signal handler may run in the middle of a turn, on its thread. What it gives back (`soon`) waits for the
 end of the turn; a call it makes is a turn inside of the turn, because waiting for oneself would be for ever. So the lock
@@ -58,6 +58,7 @@ class Ledger:
         self.listeners = listeners
         self._news: list[Event] = []
         self._woken: list[Waiter] = []
+        self._errands: list[Callable[[], None]] = []
 
     def __enter__(self) -> int:
         try:
@@ -112,6 +113,10 @@ class Ledger:
         """Tell the listeners once the lock is free."""
         self._news.append(event)
 
+    def afterwards(self, errand: Callable[[], None]) -> None:
+        """Run *errand*, which talks to a store, once the lock is free."""
+        self._errands.append(errand)
+
     def wake(self, waiter: Waiter) -> None:
         """Wake a waiter that has been handed a place, once the lock is free.
 
@@ -143,7 +148,7 @@ class Ledger:
         self._depth, self._owner = 0, None
         self.deferred = deque()
         self.waiting = set()
-        self._news, self._woken = [], []
+        self._news, self._woken, self._errands = [], [], []
         for bulkheads in self.bulkheads.values():
             bulkheads.clear()
         for breakers in self.breakers.values():
@@ -178,13 +183,18 @@ class Ledger:
     def _end(self) -> None:
         news: Sequence[Event] = ()
         woken: Sequence[Waiter] = ()
+        errands: Sequence[Callable[[], None]] = ()
         if self._leave():
             if self._news:
                 news, self._news = self._news, []
             if self._woken:
                 woken, self._woken = self._woken, []
+            if self._errands:
+                errands, self._errands = self._errands, []
         self.lock.release()
         for waiter in woken:
             waiter.rouse()
+        for errand in errands:
+            errand()
         if news:
             notify(self.listeners, news)

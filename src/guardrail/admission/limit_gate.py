@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from guardrail.admission.call import Call
     from guardrail.admission.limit_states import LimitStates
     from guardrail.admission.overrides import RateLookup, Terms
+    from guardrail.admission.shared import Shared
     from guardrail.core.limit import Ruling, State
 
 LONGEST_COST = 15  # digits of an attribute that names a cost
@@ -32,6 +33,7 @@ class LimitGate(Gate):
         lookup: Terms for single keys, from elsewhere.
         cost: Tokens a call takes, or the attribute that says so; None: what the call says.
         on_failure_only: The charge is given back unless the outcome is a failure.
+        shared: Where the limit is counted together with other processes; None: in this one.
     """
 
     states: LimitStates
@@ -40,6 +42,7 @@ class LimitGate(Gate):
     lookup: RateLookup | None
     cost: int | str | None
     on_failure_only: bool
+    shared: Shared | None
 
     def terms_for(self, key: str, call: Call) -> Terms:
         """Return the numbers that hold for the key of *call*."""

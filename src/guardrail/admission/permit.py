@@ -9,7 +9,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from guardrail.admission.attempt import Attempt
-from guardrail.admission.flow import adrive, drive
+from guardrail.admission.flow import admission, adrive, drive, looking
 from guardrail.admission.outcome import plain_outcome
 from guardrail.errors import BreakerOpen, BulkheadFull, RateLimited, Refused
 from guardrail.telemetry.events import CallRefused
@@ -127,22 +127,28 @@ class Dropped:
 def enter(gates: Sequence[Gate], call: Call, ledger: Ledger) -> Permit:
     """Carry *call* through the gates, waiting in this thread. Never raises Refused."""
     attempt = Attempt(gates, call, ledger)
-    drive(attempt)
+    drive(attempt, admission(attempt))
     return _concluded(attempt)
 
 
 async def aenter(gates: Sequence[Gate], call: Call, ledger: Ledger) -> Permit:
     """Carry *call* through the gates, waiting in this task. Never raises Refused."""
     attempt = Attempt(gates, call, ledger)
-    await adrive(attempt)
+    await adrive(attempt, admission(attempt))
     return _concluded(attempt)
 
 
 def peek(gates: Sequence[Gate], call: Call, ledger: Ledger) -> Decision:
     """Return the decision that *call* would get now. Takes nothing and never waits."""
     attempt = Attempt(gates, call, ledger)
-    with ledger as now_us:
-        attempt.look(now_us)
+    drive(attempt, looking(attempt))
+    return attempt.decision()
+
+
+async def apeek(gates: Sequence[Gate], call: Call, ledger: Ledger) -> Decision:
+    """Return what `peek` returns, asking a store from this task."""
+    attempt = Attempt(gates, call, ledger)
+    await adrive(attempt, looking(attempt))
     return attempt.decision()
 
 

@@ -17,6 +17,8 @@ from guardrail.admission.limit_states import KeyedStates, LimitStates, OneState
 from guardrail.admission.object_states import BreakerStates, BulkheadStates
 from guardrail.admission.outcome import classifier
 from guardrail.admission.overrides import RateLookup, Terms
+from guardrail.admission.refusals import Refusals
+from guardrail.admission.shared import Shared
 
 if TYPE_CHECKING:
     from guardrail.admission.call import Call
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from guardrail.admission.in_force import Effective
     from guardrail.admission.ledger import Ledger
     from guardrail.rules.model import BreakerRule, BulkheadRule, LimitRule, Rule
+    from guardrail.stores.protocol import Store
 
 WATCHED = Fraction(0)
 BY_RESOURCE = (("resource",),)
@@ -34,8 +37,10 @@ Lookup = Callable[[Any], object]
 class Stock:
     """Find the states of rules in one ledger, making those that are missing."""
 
-    def __init__(self, ledger: Ledger, lookups: Mapping[str, Lookup]) -> None:
+    def __init__(self, ledger: Ledger, lookups: Mapping[str, Lookup], store: Store | None = None) -> None:
         self.ledger = ledger
+        self.store = store
+        self.refusals = Refusals(None if store is None else store.clock)
         self._ask = lookups
         self._lookups: dict[str, RateLookup] = {}
         self._shapes: dict[str, object] = {}
@@ -56,15 +61,21 @@ class Stock:
             forget: These are all the rules there are: states of others are forgotten.
         """
         ledger = self.ledger
+        self.refusals.clear()
         with ledger.quietly():
             for name in [*ledger.limits, *ledger.breakers, *ledger.bulkheads]:
                 if forget or name in rules:
                     self._switch(name, rules.get(name))
 
-    def forget(self, effective: Effective, keys: list[str] | None) -> None:
-        """Forget what a rule has counted, for these keys or for all."""
+    def forget(self, effective: Effective, subjects: list[str] | None) -> Shared | None:
+        """Forget what a rule has counted in this process, for these subjects or for all.
+
+        Returns:
+            Where else it is counted, if it is: there it is still to be forgotten, and refusals after that.
+        """
         rule, name = effective
         ledger = self.ledger
+        keys = None if subjects is None else [bounded(subject) for subject in subjects]
         with ledger as now_us:
             if rule.kind == "limit" and name in ledger.limits:
                 ledger.limits[name].forget(keys)
@@ -75,6 +86,14 @@ class Stock:
                     if state is not None:
                         ledger.moved(label(key), states.breaker.settle(state, now_us))
                         ledger.moved(label(key), states.breaker.reset(state, now_us))
+        return self.shared(effective)
+
+    def shared(self, effective: Effective) -> Shared | None:
+        """Return where a rule is counted together with other processes; None: in this one."""
+        rule, name = effective
+        if self.store is None or rule.kind != "limit" or rule.scope == "local":
+            return None
+        return Shared(self.store, name, ", ".join(rule.resource), rule.on_store_error, self.refusals)
 
     def _switch(self, name: str, rule: Rule | None) -> None:
         """Go on with another rule for one state, inside a turn: it is resized, rescaled, or forgotten."""
@@ -109,6 +128,7 @@ class Stock:
                 lookup=self._lookup(rule),
                 cost=rule.cost,
                 on_failure_only=rule.charge == "failure",
+                shared=self.shared(effective),
             )
         if rule.kind == "breaker":
             return BreakerGate(

@@ -8,7 +8,7 @@ The state is (window, count).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self, TypeAlias
 
 from guardrail.core.limit import ALLOWED, TOO_LARGE, Charge, Ruling, check_whole, refused
@@ -76,6 +76,9 @@ class FixedWindow:
     def view(self, state: CounterState, now_us: int) -> tuple[int, int]:
         window, count = state
         return max(0, self.limit - count), self._gone_us(window) - now_us if count else 0
+
+    def share(self, count: int) -> Self:
+        return replace(self, limit=max(1, self.limit // count))
 
     def adopt(self, state: CounterState, old: Self) -> CounterState:
         window, count = state

@@ -8,6 +8,8 @@ It is the token bucket with burst 1 whose callers wait.
 
 from __future__ import annotations
 
+from typing import Self
+
 from guardrail.core.token_bucket import TokenBucket
 
 
@@ -26,3 +28,6 @@ class LeakyBucket(TokenBucket):
                 f"max_wait_us must be at least 1, got {max_wait_us}; in a leaky bucket calls wait their turn"
             )
         super().__init__(amount, period_us, 1, max_wait_us)
+
+    def _slowed(self, count: int) -> Self:
+        return type(self)(self.amount, self.period_us * count, self.max_wait_us)

@@ -107,6 +107,10 @@ class Limit(Protocol[S]):
         """Return what remains (never below 0) and in how many us nothing is used, given the state `at` this moment."""
         ...
 
+    def share(self, count: int) -> Self:
+        """Return the limit for one of *count* that divide this one among them. Each lets in at least 1."""
+        ...
+
     def adopt(self, state: S, old: Self) -> S:
         """Return a state written under *old*, the same algorithm with other numbers, in the numbers of this limit."""
         ...

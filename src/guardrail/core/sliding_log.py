@@ -9,7 +9,7 @@ The state is (time, units, time, units, ...), oldest first: only what still coun
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from guardrail.core.limit import ALLOWED, TOO_LARGE, Charge, Ruling, State, check_whole, refused
@@ -86,6 +86,9 @@ class SlidingLog:
     def view(self, state: State, now_us: int) -> tuple[int, int]:
         reset_after_us = state[-2] + self.window_us - now_us if state else 0
         return max(0, self.limit - sum(state[1::2])), reset_after_us
+
+    def share(self, count: int) -> Self:
+        return replace(self, limit=max(1, self.limit // count))
 
     def adopt(self, state: State, old: Self) -> State:
         return state

@@ -10,7 +10,7 @@ sub-window something was charged is not known; where it matters, each law takes 
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from guardrail.core.limit import ALLOWED, TOO_LARGE, Charge, Ruling, State, ceil_div, check_whole, refused
@@ -98,6 +98,9 @@ class SlidingWindow:
     def view(self, state: State, now_us: int) -> tuple[int, int]:
         reset_after_us = self._gone_us(state[-2]) - now_us if state else 0
         return max(0, self.limit - sum(state[1::2])), reset_after_us
+
+    def share(self, count: int) -> Self:
+        return replace(self, limit=max(1, self.limit // count))
 
     def adopt(self, state: State, old: Self) -> State:
         if self.sub_us == old.sub_us or not state:

@@ -11,7 +11,7 @@ then, but by the last one charged, and by that one only the whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import gcd
 from typing import Self, TypeAlias
 
@@ -114,12 +114,21 @@ class TokenBucket:
         debt = state[0]
         return max(0, self.capacity_debt - debt) // self.p, ceil_div(debt, self.r)
 
+    def share(self, count: int) -> Self:
+        try:
+            return self._slowed(count)
+        except ValueError:  # a period so long that its multiple cannot be counted: a larger share can
+            return self.share(count // 2)
+
     def adopt(self, state: BucketState, old: Self) -> BucketState:
         if (self.r, self.p, self.burst) == (old.r, old.p, old.burst):
             return state
         debt, last_us = state
         debt = ceil_div(debt, old.p) * self.p
         return min(debt, self.capacity_debt + self.max_wait_us * self.r), last_us
+
+    def _slowed(self, count: int) -> Self:
+        return replace(self, period_us=self.period_us * count, burst=max(1, self.burst // count))
 
     def _somebody_may_wait(self, state: BucketState, now_us: int) -> bool:
         return self.max_wait_us > 0 and self.at(state, now_us)[0] > self.capacity_debt

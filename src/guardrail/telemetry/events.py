@@ -1,7 +1,7 @@
 """Events: what happened, as facts that no longer change.
 
 Law: an admitted call is no event. There is one for every refusal, for every move of a breaker, and for every change of
-the rules or of what stands behind them.
+the rules or of the store behind them.
 """
 
 from __future__ import annotations
@@ -80,7 +80,50 @@ class KeysOverflowed:
     max_keys: int
 
 
-Event = CallRefused | BreakerMoved | RulesReloaded | RulesRejected | KeysOverflowed
+@dataclass(frozen=True, slots=True)
+class StoreEvent:
+    """Name the store that something happened to, without its password."""
+
+    store: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLost(StoreEvent):
+    """Say that a store does not answer: calls are decided by each rule's `on_store_error` until it does.
+
+    Attributes:
+        error: One word for what failed: `timeout`, `connection`, `rights`, `password`, `memory`, ...
+    """
+
+    error: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreBack(StoreEvent):
+    """Say that a store answers again.
+
+    Attributes:
+        seconds: How long it had been away.
+    """
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreWarned(StoreEvent):
+    """Say, once for each, that a setting of the store endangers limits.
+
+    Attributes:
+        setting: Its name on the server, such as `maxmemory-policy`.
+        message: What it does, and what to set instead.
+    """
+
+    setting: str
+    message: str
+
+
+Event = CallRefused | BreakerMoved | RulesReloaded | RulesRejected | KeysOverflowed | StoreLost | StoreBack | StoreWarned
 
 
 class Listener(Protocol):

@@ -1,0 +1,193 @@
+"""Shared limits: counted in a store, together with other processes.
+
+Law: the store decides, and what it says is read with the code of local limits. While it cannot be asked, each rule's
+`on_store_error` decides: `local` is this process's share of the limit, counted in the ledger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from guardrail.admission.call import subject_of, tag_of
+from guardrail.admission.gate import Row
+from guardrail.admission.limit_gate import AskedLimit
+from guardrail.admission.overrides import Terms
+from guardrail.core.limit import Charge
+from guardrail.stores.protocol import Check, Refund
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from guardrail.admission.call import Call
+    from guardrail.admission.limit_gate import LimitGate
+    from guardrail.admission.refusals import Refusals
+    from guardrail.core.limit import State
+    from guardrail.stores.protocol import Store
+
+OnStoreError = Literal["local", "allow", "deny"]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Hold where one rule is counted, and what happens while that is out of reach.
+
+    Attributes:
+        rule: The name the states are kept under.
+        resource: The rule's `resource` as text: the subject of a limit without a key.
+        refusals: What the store has refused lately.
+    """
+
+    store: Store
+    rule: str
+    resource: str
+    on_store_error: OnStoreError
+    refusals: Refusals
+
+    @cached_property
+    def only_place(self) -> str:
+        """Where the one state of a rule without a key is kept."""
+        return self.place_of(self.resource)
+
+    def place_of(self, subject: str) -> str:
+        """Return where the state of a subject is kept. All limits on one subject are in the same slot of a cluster."""
+        return f"{{{tag_of(subject)}}}:{self.rule}"
+
+
+    def forget(self, subjects: Sequence[str] | None) -> None:
+        """Forget what was counted for these subjects; None: for all of them.
+
+        Raises:
+            StoreError: The store could not be asked.
+        """
+        self.store.forget(self.rule, self._places(subjects))
+        self.refusals.drop_rule(self.rule)
+
+    async def aforget(self, subjects: Sequence[str] | None) -> None:
+        """Forget what `forget` forgets, asking the store from this task."""
+        await self.store.aforget(self.rule, self._places(subjects))
+        self.refusals.drop_rule(self.rule)
+
+    def _places(self, subjects: Sequence[str] | None) -> list[str] | None:
+        return None if subjects is None else [self.place_of(subject) for subject in subjects]
+
+
+class AskedShared(AskedLimit):
+    """Ask one shared limit for one call."""
+
+    __slots__ = ("_at_us", "_era", "_patience_us", "_uncharged", "place", "shared")
+
+    def __init__(self, gate: LimitGate, call: Call, shared: Shared) -> None:
+        super().__init__(gate, call)
+        self.shared = shared
+        self._at_us = self._era = self._patience_us = 0
+        if not gate.key:
+            self.place = shared.only_place
+        elif self.key[:1] == "\0":  # a digest with a secret of this process; others could not find it
+            self.place = shared.place_of(subject_of(gate.key, call.get))
+        else:
+            self.place = shared.place_of(self.key)
+
+    def check(self, left_us: int | None) -> Check:
+        """Return what the store is asked.
+
+        Args:
+            left_us: How long the call is willing to wait; None: as long as the rule.
+        """
+        limit = self.terms.limit
+        if self.watching:
+            self._patience_us = 0
+        else:
+            self._patience_us = limit.max_wait_us if left_us is None else min(limit.max_wait_us, left_us)
+        return Check(self.place, limit, self.cost, self._patience_us, self.watching)
+
+    def recall(self, check: Check) -> bool:
+        """Tell whether the store is known to refuse *check*; the row then says so."""
+        found = None if self.watching else self.shared.refusals.recall(check)
+        if found is None:
+            return False
+        state, now_us = found
+        self.hear(state, 0, now_us, allowed=False, peek=True)
+        return True
+
+    def hear(self, state: State, era: int, now_us: int, *, allowed: bool, peek: bool) -> int:
+        """Take in what the store said, and return how long the call has to wait for it.
+
+        Args:
+            state: As it stood at *now_us*, the store's time, before any charge.
+            allowed: All rules in the store that do not just watch allow the call.
+        """
+        limit = self.terms.limit
+        self._ruling = limit.ask(state, now_us, self.cost, self._patience_us)
+        self._state = self._uncharged = state
+        self._at_us, self._era = now_us, era
+        if allowed and self._ruling.allowed:
+            if self.cost:
+                self._state = limit.charge(state, now_us, self.cost)
+            if not peek:
+                self.took = True
+                if self.cost:
+                    self.charges.append(Charge(self.cost, now_us, self._state, self._ruling.wait_us > 0))
+        self.conclude(now_us)
+        return self._ruling.wait_us
+
+    def remember(self, sent_us: int) -> None:
+        """Remember what the store said, if it said no: the next such call need not ask.
+
+        Args:
+            sent_us: The time by the clock of `refusals` before the question was sent.
+        """
+        if not self._ruling.allowed:
+            self.shared.refusals.note(self.place, self.terms.limit, self._uncharged, self._at_us, self.cost, sent_us)
+
+    def stand_in(self) -> AskedLimit:
+        """Return this process's share of the limit, to be asked instead. Inside a turn."""
+        count = self.shared.store.live_processes()
+        share = self.gate.terms.limit.share(count)
+        if self.gate.states.limit != share:
+            self.gate.states.switch(share)
+        return StandIn(self, Terms(self.terms.limit.share(count), self.terms.text))
+
+    def do_without(self, retry_after_us: int) -> bool:
+        """Decide without the store, by the rule's policy; False: refused."""
+        denied = self.shared.on_store_error == "deny"
+        self.took = not denied
+        capacity = self.terms.limit.capacity
+        if denied:
+            self.row = Row(self.terms.text, "store_unavailable", capacity, None, retry_after_us)
+        else:
+            self.row = Row(self.terms.text, None, capacity)
+        return not denied
+
+    def owe(self, cost: int, now_us: int) -> None:
+        check = Check(self.place, self.terms.limit, cost)
+        self.gate.ledger.afterwards(lambda: self.shared.store.owe([check]))
+
+    def withdraw(self, now_us: int) -> None:
+        if self.charges:
+            self.give_back(now_us)
+            self._state = self._uncharged
+            self.conclude(self._at_us)
+
+    def _return(self, charge: Charge, cost: int, now_us: int) -> None:
+        self.shared.refusals.drop(self.place)
+        refund = Refund(self.place, self.terms.limit, cost, charge, self._era)
+        self.gate.ledger.afterwards(lambda: self.shared.store.give_back([refund]))
+
+
+class StandIn(AskedLimit):
+    """Ask the ledger for this process's share of a shared limit."""
+
+    __slots__ = ()
+
+    def __init__(self, asked: AskedShared, terms: Terms) -> None:
+        self.gate = asked.gate
+        self.key = self.home = asked.key
+        self.watching = False
+        self.terms = terms
+        self.cost = asked.cost
+        self.charges = []
+        self.took = False
+        self.row = None
+        self._since = (0, 0)

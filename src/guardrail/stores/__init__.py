@@ -1,0 +1,1 @@
+"""Stores: state that several processes share."""
