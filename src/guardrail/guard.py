@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from guardrail.admission.ambient import getter
 from guardrail.admission.breakers import Breakers
-from guardrail.admission.call import Call, subjects_for
+from guardrail.admission.call import subjects_for
 from guardrail.admission.entry import Entry
 from guardrail.admission.forks import follow_forks
 from guardrail.admission.host import Host
 from guardrail.admission.ledger import Ledger
-from guardrail.admission.permit import Permit, aenter, apeek, checked_cost, enter, peek
+from guardrail.admission.permit import Permit, checked_cost
 from guardrail.clock import Advanceable, Clock, SystemClock
 from guardrail.rulebook import Rulebook, RuleSource
 from guardrail.telemetry.notify import notify
@@ -71,7 +70,9 @@ class Guard(Rulebook):
         shared_store = store_of(os.environ.get("GUARDRAIL_STORE") if store is None else store)
         mode_in_force = os.environ.get("GUARDRAIL_MODE") or mode
         rules = os.environ.get("GUARDRAIL_RULES") or None if rules is None else rules
-        super().__init__(Host() if _host is None else _host, ledger, rules, overrides or {}, mode_in_force, shared_store)
+        super().__init__(
+            Host() if _host is None else _host, ledger, rules, overrides or {}, mode_in_force, shared_store
+        )
         self._owns_store = shared_store is not store  # made here from an URL, and closed here
         if shared_store is not None:
             shared_store.follow(lambda event: notify(ledger.listeners, [event]))
@@ -100,7 +101,7 @@ class Guard(Rulebook):
         Raises:
             Refused: On entering the block: a rule said no. `retry_after` is in seconds.
         """
-        return Entry(self._gates(resource), self._call(resource, attributes, cost, max_wait), self.ledger)
+        return Entry(self._plan(resource), getter(resource, attributes), checked_cost(cost), wait_us_of(max_wait))
 
     def try_enter(
         self,
@@ -114,7 +115,8 @@ class Guard(Rulebook):
 
         A granted permit has to be ended by `permit.exit()`.
         """
-        return enter(self._gates(resource), self._call(resource, attributes, cost, max_wait), self.ledger)
+        plan = self._plan(resource)
+        return plan.enter(getter(resource, attributes), checked_cost(cost), wait_us_of(max_wait))
 
     async def atry_enter(
         self,
@@ -125,7 +127,8 @@ class Guard(Rulebook):
         max_wait: Duration | None = None,
     ) -> Permit:
         """Admit one call from a task, as `try_enter` does from a thread."""
-        return await aenter(self._gates(resource), self._call(resource, attributes, cost, max_wait), self.ledger)
+        plan = self._plan(resource)
+        return await plan.aenter(getter(resource, attributes), checked_cost(cost), wait_us_of(max_wait))
 
     def peek(
         self,
@@ -136,7 +139,8 @@ class Guard(Rulebook):
         max_wait: Duration | None = None,
     ) -> Decision:
         """Return the decision that such a call would get now. Consumes nothing and never waits."""
-        return peek(self._gates(resource), self._call(resource, attributes, cost, max_wait), self.ledger)
+        plan = self._plan(resource)
+        return plan.peek(getter(resource, attributes), checked_cost(cost), wait_us_of(max_wait))
 
     async def apeek(
         self,
@@ -147,7 +151,8 @@ class Guard(Rulebook):
         max_wait: Duration | None = None,
     ) -> Decision:
         """Return what `peek` returns."""
-        return await apeek(self._gates(resource), self._call(resource, attributes, cost, max_wait), self.ledger)
+        plan = self._plan(resource)
+        return await plan.apeek(getter(resource, attributes), checked_cost(cost), wait_us_of(max_wait))
 
     def reset(self, rule: str, key: object = None) -> None:
         """Forget what a rule has counted: for one key (a list for a composite one), or for all.
@@ -217,18 +222,21 @@ class Guard(Rulebook):
             raise ValueError(f"rule '{rule}' has no key, so there is one state: leave out {key!r} to forget it")
         return found, subjects_for(found.rule.key, list(key) if isinstance(key, list | tuple) else [key])
 
-    def _call(
-        self, resource: str, attributes: Mapping[str, object] | None, cost: int, max_wait: Duration | None
-    ) -> Call:
-        call = Call(resource, getter(resource, attributes), checked_cost(cost))
-        if max_wait is None:
-            return call
-        from guardrail.rules.units import parse_duration_us
 
-        try:
-            return replace(call, max_wait_us=parse_duration_us(max_wait))
-        except ValueError as error:
-            raise ValueError(f"max_wait {error}") from None
+def wait_us_of(max_wait: Duration | None) -> int | None:
+    """Return the cap that a call sets on all waiting, in whole microseconds.
+
+    Raises:
+        ValueError: It is no duration.
+    """
+    if max_wait is None:
+        return None
+    from guardrail.rules.units import parse_duration_us
+
+    try:
+        return parse_duration_us(max_wait)
+    except ValueError as error:
+        raise ValueError(f"max_wait {error}") from None
 
 
 def store_of(store: object) -> Store | None:
@@ -238,7 +246,7 @@ def store_of(store: object) -> Store | None:
         ValueError: The URL is wrong.
         TypeError: It is no store.
     """
-    if store is None or store == "" or store == "memory://":
+    if store is None or store in {"", "memory://"}:
         return None
     if isinstance(store, str):
         from guardrail.stores.redis import RedisStore

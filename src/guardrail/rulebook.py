@@ -12,6 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from guardrail.admission.in_force import Effective, in_force, taken_over
+from guardrail.admission.plan import Plan
 from guardrail.admission.stock import Stock
 from guardrail.decorators.face import Decorators
 from guardrail.errors import Problem, RuleError
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from guardrail.admission.ledger import Ledger
     from guardrail.rules.model import Rule
     from guardrail.rules.ruleset import RuleSet
-    from guardrail.stores.protocol import Store
     from guardrail.sources.live import Live
+    from guardrail.stores.protocol import Store
 
 MODES = ("enforce", "shadow", "off")
 MOST_PLANS = 10_000  # resources whose plans are kept; beyond that they are made anew
@@ -40,7 +41,7 @@ class Snapshot:
 
     def __init__(self, rules: RuleSet) -> None:
         self.rules = rules
-        self.plans: dict[str, tuple[Gate, ...]] = {}
+        self.plans: dict[str, Plan] = {}
         self.named: Mapping[str, Effective] | None = None
 
 
@@ -227,18 +228,19 @@ class Rulebook(Decorators):
         getLogger("guardrail.rules").error("rules rejected, the last good ones stay: %s", error)
         notify(self.ledger.listeners, [RulesRejected(self._snapshot.rules.source, error)])
 
-    def _gates(self, resource: object) -> tuple[Gate, ...]:
+    def _plan(self, resource: object) -> Plan:
         if not isinstance(resource, str):
             raise TypeError(f"a resource is a name, such as 'orders.create', got {resource!r}")
         snapshot = self._snapshot
-        gates = snapshot.plans.get(resource)
-        if gates is None:
+        plan = snapshot.plans.get(resource)
+        if plan is None:
             epoch, gates = self.gates_for(resource, None)
+            plan = Plan(resource, gates, self.ledger)
             if epoch is snapshot:
                 if len(snapshot.plans) >= MOST_PLANS:
                     snapshot.plans.clear()
-                snapshot.plans[resource] = gates
-        return gates
+                snapshot.plans[resource] = plan
+        return plan
 
 
 def is_text(rules: object) -> bool:

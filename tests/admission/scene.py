@@ -14,11 +14,14 @@ from threading import Event, Semaphore, Thread
 from typing import Any
 
 from guardrail import Decision, Guard, Permit
+from guardrail.admission.ambient import getter
 from guardrail.admission.attempt import Attempt
-from guardrail.admission.flow import Sleep, Wait, admission
+from guardrail.admission.call import Call
+from guardrail.admission.flow import Need, Wait, admission
 from guardrail.admission.ledger import Ledger
 from guardrail.admission.waiter import Waiter
 from guardrail.clock import Clock
+from guardrail.guard import wait_us_of
 
 START_US = 1_700_000_000_000_000
 S = 1_000_000
@@ -113,10 +116,11 @@ class ByHand:
     """A call that goes on when told. `needs` is what it waits for; None: it is decided."""
 
     def __init__(self, guard: Guard, resource: str = "r", /, **options: Any) -> None:
-        call = guard._call(resource, options.get("attributes"), options.get("cost", 1), options.get("max_wait"))
-        self.attempt = Attempt(guard._gates(resource), call, guard.ledger)
+        get = getter(resource, options.get("attributes"))
+        call = Call(resource, get, options.get("cost", 1), wait_us_of(options.get("max_wait")))
+        self.attempt = Attempt(guard._plan(resource).gates, call, guard.ledger)
         self.steps = admission(self.attempt)
-        self.needs: Wait | Sleep | None = None
+        self.needs: Need | None = None
         self.go_on()
 
     def go_on(self) -> ByHand:

@@ -234,8 +234,6 @@ def test_closures_spend_the_last_token_too(clock_of, flows, options):
         {"when": {"user": "u1"}},
         {"mode": "shadow"},
         {"key": "user", "enforce": "50%"},
-        {"failed": bool},
-        {"fallback": None, "fallback_on": (OSError,)},
     ],
 )
 def test_some_limits_need_the_flow(clock, flows, options):
@@ -351,7 +349,7 @@ def test_a_gate_that_is_already_of_another_revision_is_left_to_the_flow(clock):
 
 def test_a_gate_of_a_kind_to_come_is_left_to_the_flow_and_refused_by_it_as_long_as_it_cannot_be_asked(clock):
     guard = guard_of(clock, limit())
-    [known] = guard._gates("r")
+    [known] = guard._plan("r").gates
     unknown = Gate(**{field: getattr(known, field) for field in Gate.__slots__})
     assert compile_gates([unknown], guard.ledger, "r", lambda parts: NO_KEY) is None
     with pytest.raises(TypeError, match="no way to ask"):

@@ -281,9 +281,9 @@ def test_the_revision_of_a_call_counts_from_entry_to_exit(clock):
 @keyed_or_not
 def test_a_call_from_before_a_change_decides_by_its_own_numbers_and_counts_in_the_new_ones(clock, fields):
     guard = guard_of(clock, limit("10/min", **fields))
-    gates = guard._gates("r")
+    plan = guard._plan("r")
     guard.apply([limit("20/min", **fields)])
-    guard._snapshot.plans["r"] = gates  # it had found its plan already
+    guard._snapshot.plans["r"] = plan  # it had been found already
     assert (10, 6) == (used(guard, 4).limit, used(guard, 0).remaining)
     guard._snapshot.plans.clear()
     assert (20, 16) == (used(guard, 0).limit, used(guard, 0).remaining)

@@ -94,12 +94,11 @@ class Attempt:
     def question(self, now_us: int, *, peek: bool) -> Ask | None:
         """Return what the store is to be asked; None: it is known to refuse."""
         left_us = self.left_us(now_us)
-        checks = [asked.check(left_us) for asked in self.shared]
-        known = [asked.recall(check) for asked, check in zip(self.shared, checks, strict=True)]
-        if any(known):
-            return None
         shared = self.shared[0].shared
         self._sent_us = shared.refusals.now_us()
+        checks = [asked.check(left_us) for asked in self.shared]
+        if any([asked.recall(self._sent_us) for asked in self.shared]):
+            return None
         return Ask(shared.store, checks, peek)
 
     def hear(self, answer: Reply | Unavailable, now_us: int, *, peek: bool) -> int | None:
@@ -225,9 +224,9 @@ class Attempt:
                 bulkhead = AskedBulkhead(gate, self.call)
                 (self._shadow if bulkhead.watching else self.bulkheads).append(bulkhead)
             case LimitGate(shared=Shared() as shared):
-                self.shared.append(AskedShared(gate, self.call, shared))
+                self.shared.append(AskedShared.in_store(gate, self.call, shared))
             case LimitGate():
-                limit = AskedLimit(gate, self.call)
+                limit = AskedLimit.of(gate, self.call)
                 (self._shadow if limit.watching else self.limits).append(limit)
             case _:
                 raise TypeError(f"no way to ask {gate!r}")

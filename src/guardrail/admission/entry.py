@@ -7,26 +7,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from guardrail.admission.permit import Permit, aenter, enter
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import TracebackType
 
-    from guardrail.admission.call import Call
-    from guardrail.admission.gate import Gate
-    from guardrail.admission.ledger import Ledger
+    from guardrail.admission.call import Get
+    from guardrail.admission.permit import Permit
+    from guardrail.admission.plan import Plan
 
 
 class Entry:
     """Admit one call: `with guard.enter(...) as permit:`. Raises Refused where a rule says no."""
 
-    __slots__ = ("_call", "_gates", "_ledger", "_permit")
+    __slots__ = ("_cost", "_get", "_max_wait_us", "_permit", "_plan")
 
-    def __init__(self, gates: Sequence[Gate], call: Call, ledger: Ledger) -> None:
-        self._gates = gates
-        self._call = call
-        self._ledger = ledger
+    def __init__(self, plan: Plan, get: Get, cost: int, max_wait_us: int | None) -> None:
+        self._plan = plan
+        self._get = get
+        self._cost = cost
+        self._max_wait_us = max_wait_us
         self._permit: Permit | None = None
 
     def __bool__(self) -> bool:
@@ -36,7 +34,7 @@ class Entry:
 
     def __enter__(self) -> Permit:
         self._check_unused()
-        return self._hold(enter(self._gates, self._call, self._ledger))
+        return self._hold(self._plan.enter(self._get, self._cost, self._max_wait_us))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -46,7 +44,7 @@ class Entry:
 
     async def __aenter__(self) -> Permit:
         self._check_unused()
-        return self._hold(await aenter(self._gates, self._call, self._ledger))
+        return self._hold(await self._plan.aenter(self._get, self._cost, self._max_wait_us))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from guardrail.admission.call import text_of, values_of
 from guardrail.admission.gate import Gate, Row
-from guardrail.core.limit import LARGEST, Charge
+from guardrail.core.limit import ALLOWED, LARGEST, Charge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,15 @@ class LimitGate(Gate):
             found = self.lookup.terms(key, lambda: values_of(self.key, call.get))
             if found is not None:
                 return found
+        return self.terms_by_key(key)
+
+    def terms_by_key(self, key: str) -> Terms:
+        """Return the numbers that the rule itself has for a key."""
         return self.overrides.get(key, self.terms) if self.overrides else self.terms
+
+    def fixed_cost(self, cost: int) -> int:
+        """Return what a call of this cost costs here, where no attribute says so."""
+        return self.cost if isinstance(self.cost, int) else cost
 
     def cost_of(self, call: Call) -> int:
         """Return what *call* costs here. An attribute that is no whole number counts as the call's own cost.
@@ -76,19 +84,25 @@ class AskedLimit:
         *("key", "row", "terms", "took", "watching"),
     )
 
-    def __init__(self, gate: LimitGate, call: Call) -> None:
+    def __init__(self, gate: LimitGate, key: str, terms: Terms, cost: int) -> None:
         self.gate = gate
-        self.key = gate.key_for(call)
-        self.watching = gate.only_watches(self.key)
-        self.terms: Terms = gate.terms_for(self.key, call)
-        self.cost = gate.cost_of(call)
-        self.home = self.key
+        self.key = key
+        self.watching = gate.only_watches(key)
+        self.terms = terms
+        self.cost = cost
+        self.home = key
         self.charges: list[Charge] = []
         self.took = False  # the cost of the call, which may be 0, and still has it
         self.row: Row | None = None
         self._since = (0, 0)
         self._state: State
         self._ruling: Ruling
+
+    @classmethod
+    def of(cls, gate: LimitGate, call: Call) -> AskedLimit:
+        """Ask for *call*, by its key."""
+        key = gate.key_for(call)
+        return cls(gate, key, gate.terms_for(key, call), gate.cost_of(call))
 
     def ask(self, now_us: int, left_us: int | None, *, peek: bool = False) -> Ruling:
         """Ask, charging nothing. A clock that stepped back is written down even if the answer is no."""
@@ -97,6 +111,18 @@ class AskedLimit:
         max_wait_us = limit.max_wait_us if left_us is None else min(limit.max_wait_us, left_us)
         self._ruling = limit.ask(self._state, now_us, self.cost, max_wait_us)
         return self._ruling
+
+    def was_charged(self, state: State, now_us: int, since: tuple[int, int]) -> None:
+        """Write down a charge that was made without asking here.
+
+        Args:
+            state: What it left.
+            since: The ledger's `steps` and the states' `resets` at that time.
+        """
+        self.took = True
+        self._state, self._ruling, self._since = state, ALLOWED, since
+        self.charges.append(Charge(self.cost, now_us, state))
+        self.conclude(now_us)
 
     def spend(self, now_us: int) -> None:
         """Charge what was just asked for."""

@@ -33,10 +33,10 @@ class Permit:
         is_held: Something ends it for sure, such as a decorated generator: nobody is told to.
     """
 
-    __slots__ = ("_attempt", "_decision", "_dropped", "_is_over", "is_held")
+    __slots__ = ("_decision", "_dropped", "_is_over", "_made", "is_held")
 
-    def __init__(self, attempt: Attempt) -> None:
-        self._attempt = attempt
+    def __init__(self, attempt: Attempt | None) -> None:
+        self._made = attempt
         self._decision: Decision | None = None
         self._is_over = False  # `attempt.ended` comes later, where another thread holds the lock
         self.is_held = False
@@ -47,6 +47,17 @@ class Permit:
     def __repr__(self) -> str:
         state = "refused" if not self else "over" if self._is_over else "granted"
         return f"<Permit for {self._attempt.call.resource!r}: {state}>"
+
+    @property
+    def _attempt(self) -> Attempt:
+        """The call at the gates, and what it has taken from them."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def _make(self) -> Attempt:
+        """Make up the attempt that was not needed until now."""
+        raise NotImplementedError
 
     @property
     def decision(self) -> Decision:
@@ -128,14 +139,14 @@ def enter(gates: Sequence[Gate], call: Call, ledger: Ledger) -> Permit:
     """Carry *call* through the gates, waiting in this thread. Never raises Refused."""
     attempt = Attempt(gates, call, ledger)
     drive(attempt, admission(attempt))
-    return _concluded(attempt)
+    return concluded(Permit(attempt), ledger, call.resource)
 
 
 async def aenter(gates: Sequence[Gate], call: Call, ledger: Ledger) -> Permit:
     """Carry *call* through the gates, waiting in this task. Never raises Refused."""
     attempt = Attempt(gates, call, ledger)
     await adrive(attempt, admission(attempt))
-    return _concluded(attempt)
+    return concluded(Permit(attempt), ledger, call.resource)
 
 
 def peek(gates: Sequence[Gate], call: Call, ledger: Ledger) -> Decision:
@@ -166,10 +177,10 @@ def checked_cost(cost: object) -> int:
     return cost
 
 
-def _concluded(attempt: Attempt) -> Permit:
-    permit = Permit(attempt)
-    if not permit and attempt.ledger.listeners:
-        notify(attempt.ledger.listeners, [_refusal_event(attempt.call.resource, permit.decision)])
+def concluded(permit: Permit, ledger: Ledger, resource: str) -> Permit:
+    """Return *permit*, having told the listeners if it was refused."""
+    if not permit and ledger.listeners:
+        notify(ledger.listeners, [_refusal_event(resource, permit.decision)])
     return permit
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from guardrail.core.limit import LARGEST
 from guardrail.core.sliding_log import SlidingLog
 
 if TYPE_CHECKING:
@@ -25,15 +26,23 @@ class Refusal(NamedTuple):
     """Hold one state that left no room.
 
     Attributes:
-        now_us: The store's time, and `sent_us` ours, when it was looked at.
-        cost: What was refused.
+        check: What was refused.
+        state: As it stood at `now_us`, the store's time.
+        sent_us: Our time when the question was sent.
+        until_us: Our time at which the same question has to be asked again.
     """
 
-    limit: Limit[Any]
+    check: Check
     state: State
     now_us: int
     sent_us: int
-    cost: int
+    until_us: int
+
+    def at(self, our_us: int) -> tuple[State, int]:
+        """Return the state as it stands by now, and the store's time."""
+        now_us = self.now_us + our_us - self.sent_us
+        state: State = self.check.limit.at(self.state, now_us)
+        return state, now_us
 
 
 class Refusals:
@@ -43,34 +52,37 @@ class Refusals:
         clock: The one that gives the store its time; None: it has its own, and the machine's steady clock is ours.
     """
 
-    __slots__ = ("_known", "now_us", "sent_us")
+    __slots__ = ("_known", "now_us")
 
     def __init__(self, clock: Clock | None) -> None:
         self.now_us: Callable[[], int] = _steady_us if clock is None else clock.now_us
         self._known: dict[str, Refusal] = {}
 
-    def note(self, place: str, limit: Limit[Any], state: State, now_us: int, cost: int, sent_us: int) -> None:
-        """Remember that *state* left no room for *cost*."""
+    def note(self, check: Check, state: State, now_us: int, retry_after_us: int | None, sent_us: int) -> None:
+        """Remember that *state* left no room for *check*."""
         known = self._known
-        if len(known) >= MOST_REFUSALS and place not in known:
-            del known[next(iter(known))]
-        known[place] = Refusal(limit, state, now_us, sent_us, cost)
+        if len(known) >= MOST_REFUSALS and check.key not in known:
+            known.pop(next(iter(known), ""), None)
+        until_us = LARGEST if retry_after_us is None else sent_us + retry_after_us
+        known[check.key] = Refusal(check, state, now_us, sent_us, until_us)
 
-    def recall(self, check: Check) -> tuple[State, int] | None:
-        """Return the state that leaves no room for *check*, and the store's time by now; None: nobody knows."""
-        found = self._known.get(check.key)
+    def recall(self, place: str, limit: Limit[Any], cost: int, max_wait_us: int, our_us: int) -> Refusal | None:
+        """Return the refusal that answers such a call at *our_us*; None: it has to be asked.
+
+        It answers calls that cost as much or more, and wait as long or less.
+        """
+        found = self._known.get(place)
         if found is None:
             return None
-        if not _tells(found, check):
+        if not found.sent_us <= our_us < found.until_us:  # before: the clock has stepped back, it does not outlive that
+            self.drop(place)
             return None
-        passed_us = self.now_us() - found.sent_us
-        if passed_us >= 0:  # else the clock has stepped back, and a refusal does not outlive that
-            now_us = found.now_us + passed_us
-            state = found.limit.at(found.state, now_us)
-            if not found.limit.ask(state, now_us, check.cost, check.max_wait_us).allowed:
-                return state, now_us
-        self.drop(check.key)
-        return None
+        check = found.check
+        if cost < check.cost or max_wait_us > check.max_wait_us or (limit is not check.limit and limit != check.limit):
+            return None
+        if cost > check.cost and isinstance(limit, SlidingLog):  # the store told only what this one cost needs to know
+            return None
+        return found
 
     def drop(self, place: str) -> None:
         """Forget what was refused there: something has been given back, or forgotten."""
@@ -84,16 +96,6 @@ class Refusals:
     def clear(self) -> None:
         """Forget everything."""
         self._known.clear()
-
-
-def _tells(found: Refusal, check: Check) -> bool:
-    """Tell whether a refusal says anything of another call: one that costs less may be let in.
-
-    Of a log, the store tells only what a call of one cost needs to know.
-    """
-    if check.cost < found.cost or found.limit != check.limit:
-        return False
-    return check.cost == found.cost or not isinstance(found.limit, SlidingLog)
 
 
 def _steady_us() -> int:

@@ -6,7 +6,7 @@ Law: the store decides, and what it says is read with the code of local limits. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 OnStoreError = Literal["local", "allow", "deny"]
 
+MOST_PLACES = 10_000  # kept from call to call; making one takes a digest
+
 
 @dataclass(frozen=True)
 class Shared:
@@ -44,6 +46,7 @@ class Shared:
     resource: str
     on_store_error: OnStoreError
     refusals: Refusals
+    _places: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def only_place(self) -> str:
@@ -54,6 +57,14 @@ class Shared:
         """Return where the state of a subject is kept. All limits on one subject are in the same slot of a cluster."""
         return f"{{{tag_of(subject)}}}:{self.rule}"
 
+    def place_for(self, key: str) -> str | None:
+        """Return the same for a subject whose key in this process is itself; None: that is a digest with a secret."""
+        place = self._places.get(key)
+        if place is None and key[:1] != "\0":
+            if len(self._places) >= MOST_PLACES:
+                self._places.clear()
+            place = self._places[key] = self.place_of(key)
+        return place
 
     def forget(self, subjects: Sequence[str] | None) -> None:
         """Forget what was counted for these subjects; None: for all of them.
@@ -61,33 +72,39 @@ class Shared:
         Raises:
             StoreError: The store could not be asked.
         """
-        self.store.forget(self.rule, self._places(subjects))
+        self.store.forget(self.rule, self._places_of(subjects))
         self.refusals.drop_rule(self.rule)
 
     async def aforget(self, subjects: Sequence[str] | None) -> None:
         """Forget what `forget` forgets, asking the store from this task."""
-        await self.store.aforget(self.rule, self._places(subjects))
+        await self.store.aforget(self.rule, self._places_of(subjects))
         self.refusals.drop_rule(self.rule)
 
-    def _places(self, subjects: Sequence[str] | None) -> list[str] | None:
+    def _places_of(self, subjects: Sequence[str] | None) -> list[str] | None:
         return None if subjects is None else [self.place_of(subject) for subject in subjects]
 
 
 class AskedShared(AskedLimit):
     """Ask one shared limit for one call."""
 
-    __slots__ = ("_at_us", "_era", "_patience_us", "_uncharged", "place", "shared")
+    __slots__ = ("_at_us", "_check", "_era", "_uncharged", "place", "shared")
 
-    def __init__(self, gate: LimitGate, call: Call, shared: Shared) -> None:
-        super().__init__(gate, call)
+    def __init__(self, gate: LimitGate, key: str, terms: Terms, cost: int, shared: Shared, place: str) -> None:
+        super().__init__(gate, key, terms, cost)
         self.shared = shared
-        self._at_us = self._era = self._patience_us = 0
-        if not gate.key:
-            self.place = shared.only_place
-        elif self.key[:1] == "\0":  # a digest with a secret of this process; others could not find it
-            self.place = shared.place_of(subject_of(gate.key, call.get))
-        else:
-            self.place = shared.place_of(self.key)
+        self.place = place
+        self._check = Check(place, terms.limit, cost)
+        self._at_us = self._era = 0
+        self._uncharged: State = ()
+
+    @classmethod
+    def in_store(cls, gate: LimitGate, call: Call, shared: Shared) -> AskedShared:
+        """Ask for *call*, by its key, which all processes write alike."""
+        key = gate.key_for(call)
+        place = shared.place_for(key) if gate.key else shared.only_place
+        if place is None:
+            place = shared.place_of(subject_of(gate.key, call.get))
+        return cls(gate, key, gate.terms_for(key, call), gate.cost_of(call), shared, place)
 
     def check(self, left_us: int | None) -> Check:
         """Return what the store is asked.
@@ -96,18 +113,23 @@ class AskedShared(AskedLimit):
             left_us: How long the call is willing to wait; None: as long as the rule.
         """
         limit = self.terms.limit
-        if self.watching:
-            self._patience_us = 0
-        else:
-            self._patience_us = limit.max_wait_us if left_us is None else min(limit.max_wait_us, left_us)
-        return Check(self.place, limit, self.cost, self._patience_us, self.watching)
+        patience_us = limit.max_wait_us if left_us is None else min(limit.max_wait_us, left_us)
+        self._check = Check(self.place, limit, self.cost, 0 if self.watching else patience_us, self.watching)
+        return self._check
 
-    def recall(self, check: Check) -> bool:
-        """Tell whether the store is known to refuse *check*; the row then says so."""
-        found = None if self.watching else self.shared.refusals.recall(check)
+    def recall(self, our_us: int) -> bool:
+        """Tell whether the store is known to refuse what `check` returned; the row then says so.
+
+        Args:
+            our_us: The time by the clock of `refusals`.
+        """
+        if self.watching:
+            return False
+        check = self._check
+        found = self.shared.refusals.recall(check.key, check.limit, check.cost, check.max_wait_us, our_us)
         if found is None:
             return False
-        state, now_us = found
+        state, now_us = found.at(our_us)
         self.hear(state, 0, now_us, allowed=False, peek=True)
         return True
 
@@ -119,7 +141,7 @@ class AskedShared(AskedLimit):
             allowed: All rules in the store that do not just watch allow the call.
         """
         limit = self.terms.limit
-        self._ruling = limit.ask(state, now_us, self.cost, self._patience_us)
+        self._ruling = limit.ask(state, now_us, self.cost, self._check.max_wait_us)
         self._state = self._uncharged = state
         self._at_us, self._era = now_us, era
         if allowed and self._ruling.allowed:
@@ -139,7 +161,8 @@ class AskedShared(AskedLimit):
             sent_us: The time by the clock of `refusals` before the question was sent.
         """
         if not self._ruling.allowed:
-            self.shared.refusals.note(self.place, self.terms.limit, self._uncharged, self._at_us, self.cost, sent_us)
+            retry_after_us = self._ruling.retry_after_us
+            self.shared.refusals.note(self._check, self._uncharged, self._at_us, retry_after_us, sent_us)
 
     def stand_in(self) -> AskedLimit:
         """Return this process's share of the limit, to be asked instead. Inside a turn."""
@@ -147,7 +170,7 @@ class AskedShared(AskedLimit):
         share = self.gate.terms.limit.share(count)
         if self.gate.states.limit != share:
             self.gate.states.switch(share)
-        return StandIn(self, Terms(self.terms.limit.share(count), self.terms.text))
+        return AskedLimit(self.gate, self.key, Terms(self.terms.limit.share(count), self.terms.text), self.cost)
 
     def do_without(self, retry_after_us: int) -> bool:
         """Decide without the store, by the rule's policy; False: refused."""
@@ -174,20 +197,3 @@ class AskedShared(AskedLimit):
         self.shared.refusals.drop(self.place)
         refund = Refund(self.place, self.terms.limit, cost, charge, self._era)
         self.gate.ledger.afterwards(lambda: self.shared.store.give_back([refund]))
-
-
-class StandIn(AskedLimit):
-    """Ask the ledger for this process's share of a shared limit."""
-
-    __slots__ = ()
-
-    def __init__(self, asked: AskedShared, terms: Terms) -> None:
-        self.gate = asked.gate
-        self.key = self.home = asked.key
-        self.watching = False
-        self.terms = terms
-        self.cost = asked.cost
-        self.charges = []
-        self.took = False
-        self.row = None
-        self._since = (0, 0)

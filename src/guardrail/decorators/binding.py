@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from guardrail.admission.call import Call, KeyParts, KeyReader
-from guardrail.admission.closures import SLOW, Slow
-from guardrail.admission.compiled import Compiled, compile_gates
+from guardrail.admission.closures import COST_OF_A_CALL, SLOW, Slow
+from guardrail.admission.compiled import NO_KEY, Compiled, compile_gates
 from guardrail.admission.permit import Permit, aenter, enter
+from guardrail.admission.plan import way_past
 from guardrail.admission.single import Numbers, Shape, limited, limited_by_key, placed, watched
 from guardrail.decorators.arguments import Arguments
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from guardrail.admission.gate import Gate
     from guardrail.admission.host import Host
     from guardrail.admission.ledger import Ledger
+    from guardrail.admission.quick import Way
     from guardrail.decorators.fallback import Fallback
     from guardrail.decorators.kinds import CallableKind
 
@@ -30,11 +32,22 @@ class BoundPlan:
     Attributes:
         shape: The closure that a plan of one rule is worth, and `numbers`, what it works with.
         admit: The compiled closure over the arguments; it answers `SLOW` where only the flow can decide.
+        way: The quick way past a limit that is kept in a store, and `key`, which finds its key in the arguments.
     """
 
-    __slots__ = ("admit", "epoch", "fail", "gates", "leave", "ledger", "numbers", "shape")
+    __slots__ = ("admit", "epoch", "fail", "gates", "key", "leave", "ledger", "numbers", "shape", "way")
 
-    def __init__(self, epoch: object, gates: tuple[Gate, ...], ledger: Ledger, compiled: Compiled | None) -> None:
+    def __init__(
+        self,
+        epoch: object,
+        gates: tuple[Gate, ...],
+        ledger: Ledger,
+        compiled: Compiled | None,
+        way: Way | None = None,
+        key: Callable[..., str] = NO_KEY.read,
+    ) -> None:
+        self.way = way
+        self.key = key
         self.epoch = epoch
         self.gates = gates
         self.ledger = ledger
@@ -76,7 +89,9 @@ class Binding:
         epoch, gates = desk.gates_for(self.resource, self.names)
         simple = self.failed is None and (self.fallback is None or not self.fallback.on)
         compiled = compile_gates(gates, desk.ledger, self.resource, self._key_reader) if simple else None
-        self.plan = plan = BoundPlan(epoch, gates, desk.ledger, compiled)
+        way = None if compiled else way_past(gates)
+        key = NO_KEY.read if way is None or not gates[0].key else self._key_reader(gates[0].key).read
+        self.plan = plan = BoundPlan(epoch, gates, desk.ledger, compiled, way, key)
         return plan
 
     def numbers_for(self, shape: Shape) -> Numbers | None:
@@ -92,11 +107,19 @@ class Binding:
     def enter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Permit:
         """Take one call through the flow, waiting in this thread."""
         plan = self.current()
+        if plan.way is not None:
+            permit = plan.way.enter(self.resource, plan.key(args, kwargs), COST_OF_A_CALL)
+            if permit is not None:
+                return _held(permit)
         return _held(enter(plan.gates, self._call(args, kwargs), plan.ledger))
 
     async def aenter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Permit:
         """Take one call through the flow, waiting in this task."""
         plan = self.current()
+        if plan.way is not None:
+            permit = await plan.way.aenter(self.resource, plan.key(args, kwargs), COST_OF_A_CALL)
+            if permit is not None:
+                return _held(permit)
         return _held(await aenter(plan.gates, self._call(args, kwargs), plan.ledger))
 
     def answers(self, error: BaseException) -> Fallback | None:

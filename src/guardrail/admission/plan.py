@@ -1,0 +1,80 @@
+"""Plan: the gates of one resource, and the ways past them.
+
+Law: a plan belongs to one revision of the rules, and whichever way a call takes, it gets the same decision.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from guardrail.admission.call import Call, key_of
+from guardrail.admission.limit_gate import LimitGate
+from guardrail.admission.permit import Permit, aenter, apeek, enter, peek
+from guardrail.admission.quick import LocalWay, Way
+from guardrail.admission.quick_shared import SharedWay
+from guardrail.core.token_bucket import TokenBucket
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from guardrail.admission.call import Get
+    from guardrail.admission.gate import Gate
+    from guardrail.admission.ledger import Ledger
+    from guardrail.core.verdict import Decision
+
+
+class Plan:
+    """Hold the gates of one resource.
+
+    Attributes:
+        way: The quick way past them, if there is one.
+    """
+
+    __slots__ = ("gates", "ledger", "resource", "way")
+
+    def __init__(self, resource: str, gates: Sequence[Gate], ledger: Ledger) -> None:
+        self.resource = resource
+        self.gates = gates
+        self.ledger = ledger
+        self.way = way_past(gates)
+
+    def enter(self, get: Get, cost: int, max_wait_us: int | None) -> Permit:
+        """Take one call through the gates, waiting in this thread. Never raises Refused."""
+        if self.way is not None:
+            permit = self.way.enter(self.resource, key_of(self.gates[0].key, get), cost)
+            if permit is not None:
+                return permit
+        return enter(self.gates, Call(self.resource, get, cost, max_wait_us), self.ledger)
+
+    async def aenter(self, get: Get, cost: int, max_wait_us: int | None) -> Permit:
+        """Take one call through the gates, waiting in this task. Never raises Refused."""
+        if self.way is not None:
+            permit = await self.way.aenter(self.resource, key_of(self.gates[0].key, get), cost)
+            if permit is not None:
+                return permit
+        return await aenter(self.gates, Call(self.resource, get, cost, max_wait_us), self.ledger)
+
+    def peek(self, get: Get, cost: int, max_wait_us: int | None) -> Decision:
+        """Return the decision that such a call would get now. Takes nothing and never waits for a rule."""
+        return peek(self.gates, Call(self.resource, get, cost, max_wait_us), self.ledger)
+
+    async def apeek(self, get: Get, cost: int, max_wait_us: int | None) -> Decision:
+        """Return what `peek` returns, asking a store from this task."""
+        return await apeek(self.gates, Call(self.resource, get, cost, max_wait_us), self.ledger)
+
+
+def way_past(gates: Sequence[Gate]) -> Way | None:
+    """Return the quick way past these gates: there is one past a single limit that is not special. Takes a turn."""
+    if len(gates) != 1 or not isinstance(gate := gates[0], LimitGate):
+        return None
+    limit = gate.terms.limit
+    if gate.applies is not None or gate.enforced != 1 or gate.lookup is not None or gate.on_failure_only:
+        return None
+    if isinstance(gate.cost, str) or limit.max_wait_us:
+        return None
+    if gate.shared is not None:
+        return SharedWay(gate, gate.shared)
+    with gate.ledger:  # one turn: what is captured here belongs to the numbers that were looked at
+        if isinstance(limit, TokenBucket) and gate.states.limit == limit and not gate.overrides:
+            return LocalWay(gate, limit)
+    return None

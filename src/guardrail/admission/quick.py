@@ -1,0 +1,123 @@
+"""Quick ways in: where a resource has only one rule, a limit, a call is decided without the flow.
+
+Law: what is decided here is what the flow would decide; a call it cannot decide is left to the flow, untouched. The
+attempt is made up only when somebody looks at the permit or settles it: a limit alone holds nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from guardrail.admission.attempt import Attempt
+from guardrail.admission.call import Call
+from guardrail.admission.closures import cells_of
+from guardrail.admission.limit_gate import AskedLimit
+from guardrail.admission.permit import Permit
+
+if TYPE_CHECKING:
+    from guardrail.admission.ledger import Ledger
+    from guardrail.admission.limit_gate import LimitGate
+    from guardrail.core.token_bucket import BucketState, TokenBucket
+
+
+class Way(Protocol):
+    """Decide a call by its key; None: only the flow can."""
+
+    def enter(self, resource: str, key: str, cost: int) -> Permit | None: ...
+
+    async def aenter(self, resource: str, key: str, cost: int) -> Permit | None: ...
+
+
+class QuickPermit(Permit):
+    """Say whether a call may go ahead that only a limit was asked about."""
+
+    __slots__ = ("_cost", "_granted", "_key", "resource")
+
+    def __init__(self, resource: str, key: str, cost: int, *, granted: bool) -> None:
+        self._made = self._decision = None
+        self._is_over = self.is_held = False
+        self.resource = resource
+        self._key = key
+        self._cost = cost
+        self._granted = granted
+
+    def __bool__(self) -> bool:
+        return self._granted
+
+    def __del__(self) -> None:
+        """Leave nothing behind: nothing is held."""
+
+    def exit(self, error: BaseException | None = None, *, failed: bool = False) -> None:
+        self._is_over = True
+
+    def begin(self) -> None:
+        """Leave it at that: no breaker measures."""
+
+    def _blank(self, ledger: Ledger) -> Attempt:
+        attempt = Attempt((), Call(self.resource, lambda _: None, self._cost), ledger)
+        attempt.granted = self._granted
+        return attempt
+
+
+class LocalPermit(QuickPermit):
+    """Remember what a limit of this process charged."""
+
+    __slots__ = ("_charged", "_since", "_way")
+
+    def __init__(
+        self, way: LocalWay, resource: str, key: str, cost: int, charged: BucketState, since: tuple[int, int]
+    ) -> None:
+        super().__init__(resource, key, cost, granted=True)
+        self._way = way
+        self._charged = charged
+        self._since = since
+
+    def _make(self) -> Attempt:
+        gate = self._way.gate
+        attempt = self._blank(gate.ledger)
+        asked = AskedLimit(gate, self._key, gate.terms, gate.fixed_cost(self._cost))
+        asked.was_charged(self._charged, self._charged[1], self._since)
+        attempt.limits.append(asked)
+        return attempt
+
+
+class LocalWay:
+    """Decide by a token bucket of this process. A refusal is left to the flow, which knows what to say.
+
+    Between `acquire` and `release` nothing but integers is made, so no finalizer can run there.
+    """
+
+    __slots__ = ("_cell", "_find", "_ledger", "_limit", "_now_us", "gate")
+
+    def __init__(self, gate: LimitGate, limit: TokenBucket) -> None:
+        self.gate = gate
+        self._limit = limit
+        self._ledger = gate.ledger
+        self._cell, self._find = cells_of(gate)
+        self._now_us = gate.ledger.clock.now_us
+
+    def enter(self, resource: str, key: str, cost: int) -> Permit | None:
+        limit, ledger = self._limit, self._ledger
+        spent = self.gate.fixed_cost(cost) * limit.p
+        debt = now_us = steps = resets = 0
+        admitted = False
+        try:
+            ledger.lock.acquire()
+            cell = self._cell or self._find(key)
+            if cell is not None and spent:  # else a new key: the flow makes room for it
+                now_us = self._now_us()
+                elapsed_us = now_us - cell.last_us
+                debt = max(0, cell.debt - elapsed_us * limit.r) + spent
+                if elapsed_us >= 0 and debt <= limit.capacity_debt:
+                    cell.debt = debt
+                    cell.last_us = now_us
+                    steps, resets = ledger.steps, self.gate.states.resets
+                    admitted = True
+        finally:
+            ledger.lock.release()
+        if ledger.deferred:
+            ledger.drain()
+        return LocalPermit(self, resource, key, cost, (debt, now_us), (steps, resets)) if admitted else None
+
+    async def aenter(self, resource: str, key: str, cost: int) -> Permit | None:
+        return self.enter(resource, key, cost)
