@@ -24,12 +24,12 @@ class BreakerGate(Gate):
     """Ask one breaker.
 
     Attributes:
-        outcome_of: Classifies how a call ended: its error, and whether its result is a failure.
+        outcome_of: Classifies how a call ended: its error, whether its result is a failure, the status of its answer.
         label: Names the breaker of a key, as in `guard.breakers`.
     """
 
     states: BreakerStates
-    outcome_of: Callable[[BaseException | None, bool], Outcome]
+    outcome_of: Callable[[BaseException | None, bool, str | None], Outcome]
     label: Callable[[str], str]
 
 

@@ -160,7 +160,7 @@ def _slow_leave(
     forks = ledger.forks
 
     def slow_leave(stamp: Stamp, error: BaseException | None) -> None:
-        outcome = "success" if breaker is None else breaker.outcome_of(error, False)
+        outcome = "success" if breaker is None else breaker.outcome_of(error, False, None)
 
         def step() -> None:
             if bulkhead is not None and places is not None and forks == ledger.forks:

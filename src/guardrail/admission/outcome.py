@@ -12,13 +12,14 @@ from guardrail.errors import Refused
 
 if TYPE_CHECKING:
     from guardrail.core.verdict import Outcome
+    from guardrail.rules.exceptions import ExceptionNames
 
 Exceptions = tuple[str | type[BaseException], ...]
-Classify = Callable[[BaseException | None, bool], "Outcome"]
+Classify = Callable[[BaseException | None, bool, str | None], "Outcome"]  # error, said to be a failure, status
 
 
-def plain_outcome(error: BaseException | None, failed: bool) -> Outcome:
-    """Classify for rules that list no exceptions: every exception is a failure."""
+def plain_outcome(error: BaseException | None, failed: bool, _code: str | None = None) -> Outcome:
+    """Classify for rules that list nothing: every exception is a failure, and every answer that is said to be one."""
     if error is None:
         return "failure" if failed else "success"
     return "failure" if _counts(error) else "ignored"
@@ -33,14 +34,19 @@ def classifier(failures: Exceptions | None, ignore: Exceptions) -> Classify:
     ignored = ExceptionNames(ignore)
     failing = None if failures is None else ExceptionNames(failures)
 
-    def classify(error: BaseException | None, failed: bool) -> Outcome:
-        if error is None:
-            return "failure" if failed else "success"
-        if not _counts(error) or ignored.matches(type(error)):
+    def classify(error: BaseException | None, failed: bool, code: str | None = None) -> Outcome:
+        if (error is not None and not _counts(error)) or _lists(ignored, error, code):
             return "ignored"
-        return "failure" if failing is None or failing.matches(type(error)) else "success"
+        if error is None and (code is None or failing is None):
+            return "failure" if failed else "success"
+        return "failure" if failing is None or _lists(failing, error, code) else "success"
 
     return classify
+
+
+def _lists(names: ExceptionNames, error: BaseException | None, code: str | None) -> bool:
+    """Tell whether an error, or the status of an answer, is among *names*."""
+    return (error is not None and names.matches(type(error))) or (code is not None and names.has_code(code))
 
 
 def _counts(error: BaseException) -> bool:

@@ -66,23 +66,27 @@ class Permit:
             self._decision = self._attempt.decision()
         return self._decision
 
-    def exit(self, error: BaseException | None = None, *, failed: bool = False) -> None:
+    def exit(self, error: BaseException | None = None, *, failed: bool = False, code: str | None = None) -> None:
         """End the call. Never waits and never raises.
 
         Args:
             error: What the call raised.
             failed: The call came back, but its answer is a failure.
+            code: The status of the answer, such as `http.503` or `grpc.UNAVAILABLE`: what a rule lists in `failures`
+                and `ignore` is judged by the rule, not by *failed*.
         """
         attempt = self._attempt
         if attempt.granted and not self._is_over:
             self._is_over = True
             outcome = plain_outcome(error, failed)
-            outcomes: list[Outcome] = [breaker.gate.outcome_of(error, failed) for breaker in attempt.tickets()]
+            outcomes: list[Outcome] = [breaker.gate.outcome_of(error, failed, code) for breaker in attempt.tickets()]
             attempt.ledger.soon(lambda: attempt.leave(outcome, outcomes))
 
-    async def aexit(self, error: BaseException | None = None, *, failed: bool = False) -> None:
-        """End the call, as `exit` does; the twin for stores that answer over the network."""
-        self.exit(error, failed=failed)
+    async def aexit(
+        self, error: BaseException | None = None, *, failed: bool = False, code: str | None = None
+    ) -> None:
+        """End the call, as `exit` does; the twin for `async with` by hand."""
+        self.exit(error, failed=failed, code=code)
 
     def begin(self) -> None:
         """Say that the answer has begun: a stream's first item, a response's start. Breakers measure until here."""

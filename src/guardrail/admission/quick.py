@@ -47,7 +47,7 @@ class QuickPermit(Permit):
     def __del__(self) -> None:
         """Leave nothing behind: nothing is held."""
 
-    def exit(self, error: BaseException | None = None, *, failed: bool = False) -> None:
+    def exit(self, error: BaseException | None = None, *, failed: bool = False, code: str | None = None) -> None:
         self._is_over = True
 
     def begin(self) -> None:

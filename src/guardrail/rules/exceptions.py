@@ -83,6 +83,11 @@ class ExceptionNames:
             known = self._known[kind] = self._compare(kind)
         return known
 
+    def has_code(self, code: str) -> bool:
+        """Tell whether the status of an answer, `http.503` or `grpc.UNAVAILABLE`, is among the names."""
+        family, _, name = code.partition(".")
+        return code in self.special or (f"http.{name[:1]}xx" if family == "http" else name) in self.special
+
     def _compare(self, kind: type[BaseException]) -> bool:
         return issubclass(kind, self._classes) or any(
             ancestor.__name__ in self._bare
