@@ -33,7 +33,7 @@ class Attempt:
     """Carry one call through the gates of its resource."""
 
     __slots__ = (
-        *("_sent_us", "_shadow", "breakers", "bulkheads", "call", "cost", "ended"),
+        *("_asking", "_sent_us", "_shadow", "breakers", "bulkheads", "call", "cost", "ended"),
         *("granted", "ledger", "limits", "shared", "until_us"),
     )
 
@@ -45,6 +45,7 @@ class Attempt:
         self.bulkheads: list[AskedBulkhead] = []
         self.limits: list[AskedLimit] = []
         self.shared: list[AskedShared] = []  # also those that only watch: one question to the store is for all
+        self._asking = False
         self._sent_us = 0
         self._shadow: list[Asked] = []
         for gate in gates:
@@ -99,6 +100,7 @@ class Attempt:
         checks = [asked.check(left_us) for asked in self.shared]
         if any([asked.recall(self._sent_us) for asked in self.shared]):
             return None
+        self._asking = not peek
         return Ask(shared.store, checks, peek)
 
     def hear(self, answer: Reply | Unavailable, now_us: int, *, peek: bool) -> int | None:
@@ -107,6 +109,7 @@ class Attempt:
         Returns:
             How long the call has to wait before it starts; None: refused.
         """
+        self._asking = False
         if isinstance(answer, Unavailable):
             return self._do_without(answer.retry_after_us, now_us, peek=peek)
         waits_us = [0]
@@ -188,8 +191,15 @@ class Attempt:
                 if limit.gate.on_failure_only:
                     limit.give_back(now_us)
 
-    def withdraw(self) -> None:
-        """Undo a grant that nobody hears of: a listener ended the program in the turn in which it was made."""
+    def withdraw(self, answer: Reply | Unavailable | None) -> None:
+        """Undo a grant that nobody hears of: a listener ended the program in the turn in which it was made.
+
+        Args:
+            answer: What the store said last. A program that ended before it was heard has been charged all the same.
+        """
+        if self._asking and isinstance(answer, Reply):
+            self.hear(answer, self.ledger.now_us, peek=False)
+            self.give_back()
         if self.granted and not self.ended:
             self.leave("ignored", ["ignored" for _ in self.tickets()])
             for limit in self._charged():

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from guardrail.admission.ledger import Ledger
     from guardrail.admission.waiter import Waiter
 
+LOOK_AGAIN_US = 1_000_000  # after a store that raises, which none should
+STORE_RAISED = "the store raised instead of answering; on_store_error decides"
 CLOCK_GRAIN_US = 1_000  # a sleep that ends early by less than this is finished; a longer rest is a clock that stepped
 
 
@@ -117,14 +119,20 @@ def drive(attempt: Attempt, steps: Steps) -> None:
                     if not waiter.granted:
                         event.wait(min(seconds, TIMEOUT_MAX))
                 case Ask(store, checks, peek):
-                    answer = store.admit(checks, peek=peek)
+                    try:
+                        answer = store.admit(checks, peek=peek)
+                    except Exception:
+                        from logging import getLogger  # only a store that breaks its law needs it
+
+                        getLogger("guardrail.store").exception(STORE_RAISED)
+                        answer = Unavailable(LOOK_AGAIN_US)
                 case Sleep(seconds):
                     attempt.ledger.clock.sleep(seconds)
                 case _:
                     assert_never(need)
     except BaseException:
         steps.close()
-        attempt.ledger.soon(attempt.withdraw)
+        attempt.ledger.soon(lambda: attempt.withdraw(answer))
         raise
 
 
@@ -138,14 +146,20 @@ async def adrive(attempt: Attempt, steps: Steps) -> None:
                 case Wait(waiter, seconds):
                     await _until_woken(waiter, seconds)
                 case Ask(store, checks, peek):
-                    answer = await store.aadmit(checks, peek=peek)
+                    try:
+                        answer = await store.aadmit(checks, peek=peek)
+                    except Exception:
+                        from logging import getLogger  # only a store that breaks its law needs it
+
+                        getLogger("guardrail.store").exception(STORE_RAISED)
+                        answer = Unavailable(LOOK_AGAIN_US)
                 case Sleep(seconds):
                     await attempt.ledger.clock.asleep(seconds)
                 case _:
                     assert_never(need)
     except BaseException:
         steps.close()
-        attempt.ledger.soon(attempt.withdraw)
+        attempt.ledger.soon(lambda: attempt.withdraw(answer))
         raise
 
 

@@ -52,7 +52,10 @@ class Gate:
 class Row:
     """Hold what one gate said of one call, in whole microseconds: a verdict that costs nothing until somebody looks."""
 
-    __slots__ = ("allowed", "capacity", "reason", "remaining", "reset_after_us", "retry_after_us", "text", "wait_us")
+    __slots__ = (
+        *("allowed", "capacity", "reason", "refill_us", "remaining"),
+        *("reset_after_us", "retry_after_us", "text", "wait_us"),
+    )
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class Row:
         retry_after_us: int | None = None,
         reset_after_us: int | None = None,
         wait_us: int = 0,
+        refill_us: int | None = None,
     ) -> None:
         self.allowed = reason is None
         self.text = text
@@ -72,6 +76,7 @@ class Row:
         self.retry_after_us = retry_after_us
         self.reset_after_us = reset_after_us
         self.wait_us = wait_us
+        self.refill_us = refill_us
 
     def verdict(self, gate: Gate, *, shadow: bool) -> Verdict:
         """Return the same in seconds, for people."""
@@ -87,6 +92,8 @@ class Row:
             wait=self.wait_us / 1_000_000,
             shadow=shadow,
             text=self.text,
+            keyed=bool(gate.key),
+            refill=_seconds(self.refill_us),
         )
 
 

@@ -147,6 +147,7 @@ class AskedLimit:
             ruling.retry_after_us,
             reset_after_us,
             ruling.wait_us,
+            limit.refill_us,
         )
 
     def owe(self, cost: int, now_us: int) -> None:

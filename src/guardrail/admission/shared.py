@@ -6,6 +6,7 @@ Law: the store decides, and what it says is read with the code of local limits. 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -18,7 +19,7 @@ from guardrail.core.limit import Charge
 from guardrail.stores.protocol import Check, Refund
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from guardrail.admission.call import Call
     from guardrail.admission.limit_gate import LimitGate
@@ -80,6 +81,28 @@ class Shared:
         await self.store.aforget(self.rule, self._places_of(subjects))
         self.refusals.drop_rule(self.rule)
 
+    def give_back(self, refund: Refund) -> None:
+        """Give one charge back. Outside of a turn."""
+        with self._unheard("giving back"):
+            self.store.give_back([refund])
+        self.refusals.drop(refund.key)  # after that: what was asked before may still be refused for what is back now
+
+    def owe(self, check: Check) -> None:
+        """Charge more after the fact. Outside of a turn."""
+        with self._unheard("charging more"):
+            self.store.owe([check])
+        self.refusals.drop(check.key)
+
+    @contextmanager
+    def _unheard(self, act: str) -> Iterator[None]:
+        """Keep from the call that has ended what a store must not, and yet may, raise."""
+        try:
+            yield
+        except Exception:
+            from logging import getLogger  # only a store that fails needs it
+
+            getLogger("guardrail.store").exception("%s of rule %r failed", act, self.rule)
+
     def _places_of(self, subjects: Sequence[str] | None) -> list[str] | None:
         return None if subjects is None else [self.place_of(subject) for subject in subjects]
 
@@ -87,24 +110,29 @@ class Shared:
 class AskedShared(AskedLimit):
     """Ask one shared limit for one call."""
 
-    __slots__ = ("_at_us", "_check", "_era", "_uncharged", "place", "shared")
+    __slots__ = ("_at_us", "_check", "_era", "_forks", "_heard_us", "_mark", "place", "shared")
 
     def __init__(self, gate: LimitGate, key: str, terms: Terms, cost: int, shared: Shared, place: str) -> None:
         super().__init__(gate, key, terms, cost)
         self.shared = shared
         self.place = place
         self._check = Check(place, terms.limit, cost)
-        self._at_us = self._era = 0
-        self._uncharged: State = ()
+        self._at_us = self._era = self._heard_us = 0
+        self._forks = gate.ledger.forks
+        self._mark: object = None
 
     @classmethod
     def in_store(cls, gate: LimitGate, call: Call, shared: Shared) -> AskedShared:
         """Ask for *call*, by its key, which all processes write alike."""
         key = gate.key_for(call)
+        terms, cost = gate.terms_for(key, call), gate.cost_of(call)
         place = shared.place_for(key) if gate.key else shared.only_place
-        if place is None:
-            place = shared.place_of(subject_of(gate.key, call.get))
-        return cls(gate, key, gate.terms_for(key, call), gate.cost_of(call), shared, place)
+        if place is not None:
+            return cls(gate, key, terms, cost, shared, place)
+        subject = subject_of(gate.key, call.get)
+        asked = cls(gate, key, terms, cost, shared, shared.place_of(subject))
+        asked.watching = gate.only_watches(subject)  # by what all processes know it by, not by a digest of this one
+        return asked
 
     def check(self, left_us: int | None) -> Check:
         """Return what the store is asked.
@@ -115,6 +143,7 @@ class AskedShared(AskedLimit):
         limit = self.terms.limit
         patience_us = limit.max_wait_us if left_us is None else min(limit.max_wait_us, left_us)
         self._check = Check(self.place, limit, self.cost, 0 if self.watching else patience_us, self.watching)
+        self._mark = self.shared.refusals.mark(self.place)
         return self._check
 
     def recall(self, our_us: int) -> bool:
@@ -142,8 +171,8 @@ class AskedShared(AskedLimit):
         """
         limit = self.terms.limit
         self._ruling = limit.ask(state, now_us, self.cost, self._check.max_wait_us)
-        self._state = self._uncharged = state
-        self._at_us, self._era = now_us, era
+        self._state = state
+        self._at_us, self._era, self._heard_us = now_us, era, self.gate.ledger.clock.now_us()
         if allowed and self._ruling.allowed:
             if self.cost:
                 self._state = limit.charge(state, now_us, self.cost)
@@ -162,7 +191,7 @@ class AskedShared(AskedLimit):
         """
         if not self._ruling.allowed:
             retry_after_us = self._ruling.retry_after_us
-            self.shared.refusals.note(self._check, self._uncharged, self._at_us, retry_after_us, sent_us)
+            self.shared.refusals.note(self._check, self._state, self._at_us, retry_after_us, sent_us, self._mark)
 
     def stand_in(self) -> AskedLimit:
         """Return this process's share of the limit, to be asked instead. Inside a turn."""
@@ -170,12 +199,13 @@ class AskedShared(AskedLimit):
         share = self.gate.terms.limit.share(count)
         if self.gate.states.limit != share:
             self.gate.states.switch(share)
-        return AskedLimit(self.gate, self.key, Terms(self.terms.limit.share(count), self.terms.text), self.cost)
+        here = AskedLimit(self.gate, self.key, Terms(self.terms.limit.share(count), self.terms.text), self.cost)
+        here.watching = False
+        return here
 
     def do_without(self, retry_after_us: int) -> bool:
         """Decide without the store, by the rule's policy; False: refused."""
         denied = self.shared.on_store_error == "deny"
-        self.took = not denied
         capacity = self.terms.limit.capacity
         if denied:
             self.row = Row(self.terms.text, "store_unavailable", capacity, None, retry_after_us)
@@ -184,16 +214,29 @@ class AskedShared(AskedLimit):
         return not denied
 
     def owe(self, cost: int, now_us: int) -> None:
-        check = Check(self.place, self.terms.limit, cost)
-        self.gate.ledger.afterwards(lambda: self.shared.store.owe([check]))
+        if self._is_ours():
+            limit, at_us = self.terms.limit, self._stored_us(now_us)
+            self._state = limit.charge(limit.at(self._state, at_us), at_us, cost)
+            self.charges.append(Charge(cost, at_us, self._state))
+            check = Check(self.place, limit, cost)
+            self.gate.ledger.afterwards(lambda: self.shared.owe(check))
 
     def withdraw(self, now_us: int) -> None:
         if self.charges:
+            limit, charge, at_us = self.terms.limit, self.charges[-1], self._stored_us(now_us)
             self.give_back(now_us)
-            self._state = self._uncharged
-            self.conclude(self._at_us)
+            self._state = limit.at(limit.give_back(self._state, at_us, charge.cost, charge), at_us)
+            self.conclude(at_us)
 
     def _return(self, charge: Charge, cost: int, now_us: int) -> None:
-        self.shared.refusals.drop(self.place)
-        refund = Refund(self.place, self.terms.limit, cost, charge, self._era)
-        self.gate.ledger.afterwards(lambda: self.shared.store.give_back([refund]))
+        if self._is_ours():
+            refund = Refund(self.place, self.terms.limit, cost, charge, self._era)
+            self.gate.ledger.afterwards(lambda: self.shared.give_back(refund))
+
+    def _is_ours(self) -> bool:
+        """Tell whether the call was made in this process: what a fork has copied, the parent gives back."""
+        return self._forks == self.gate.ledger.forks
+
+    def _stored_us(self, now_us: int) -> int:
+        """Return the store's time, which is not earlier: it had gone on by when its answer was heard."""
+        return self._at_us + max(0, now_us - self._heard_us)

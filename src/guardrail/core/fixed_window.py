@@ -36,6 +36,10 @@ class FixedWindow:
         return self.limit
 
     @property
+    def refill_us(self) -> int:
+        return self.window_us
+
+    @property
     def max_wait_us(self) -> int:
         return 0
 

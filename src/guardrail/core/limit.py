@@ -67,6 +67,11 @@ class Limit(Protocol[S]):
         ...
 
     @property
+    def refill_us(self) -> int:
+        """Return in how long all of the capacity comes back."""
+        ...
+
+    @property
     def max_wait_us(self) -> int:
         """Return how long a call may be made to wait; 0 where calls cannot wait."""
         ...

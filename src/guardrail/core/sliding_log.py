@@ -37,6 +37,10 @@ class SlidingLog:
         return self.limit
 
     @property
+    def refill_us(self) -> int:
+        return self.window_us
+
+    @property
     def max_wait_us(self) -> int:
         return 0
 

@@ -43,6 +43,10 @@ class SlidingWindow:
         return self.limit
 
     @property
+    def refill_us(self) -> int:
+        return self.window_us
+
+    @property
     def max_wait_us(self) -> int:
         return 0
 

@@ -65,6 +65,10 @@ class TokenBucket:
     def capacity(self) -> int:
         return self.burst
 
+    @property
+    def refill_us(self) -> int:
+        return ceil_div(self.capacity_debt, self.r)
+
     def fresh(self, now_us: int) -> BucketState:
         return 0, now_us
 

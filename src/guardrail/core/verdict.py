@@ -33,6 +33,8 @@ class Verdict:
         wait: How long the call had to wait for this rule, or would have to.
         shadow: The rule only watches: it never refuses.
         text: The rule's own numbers, such as `100/min`.
+        keyed: The rule counts each value of its key apart.
+        refill: Of a limit: in how long all of it comes back.
     """
 
     rule: str
@@ -46,6 +48,8 @@ class Verdict:
     wait: float = 0.0
     shadow: bool = False
     text: str = ""
+    keyed: bool = False
+    refill: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
