@@ -82,9 +82,7 @@ class Permit:
             outcomes: list[Outcome] = [breaker.gate.outcome_of(error, failed, code) for breaker in attempt.tickets()]
             attempt.ledger.soon(lambda: attempt.leave(outcome, outcomes))
 
-    async def aexit(
-        self, error: BaseException | None = None, *, failed: bool = False, code: str | None = None
-    ) -> None:
+    async def aexit(self, error: BaseException | None = None, *, failed: bool = False, code: str | None = None) -> None:
         """End the call, as `exit` does; the twin for `async with` by hand."""
         self.exit(error, failed=failed, code=code)
 

@@ -27,7 +27,7 @@ class SharedPermit(QuickPermit):
         check: What the store is asked.
     """
 
-    __slots__ = ("_found", "_way", "check")
+    __slots__ = ("_forks", "_found", "_heard_us", "_way", "check")
 
     def __init__(self, way: SharedWay, resource: str, key: str, cost: int, check: Check) -> None:
         super().__init__(resource, key, cost, granted=False)
@@ -37,8 +37,10 @@ class SharedPermit(QuickPermit):
 
     def heard(self, reply: Reply) -> None:
         """Take in what the store said."""
+        ledger = self._way.gate.ledger
         self._found = reply
         self._granted = reply.allowed
+        self._heard_us, self._forks = ledger.clock.now_us(), ledger.forks
 
     def recalled(self, refusal: Refusal, our_us: int) -> None:
         """Take in what the store has said before."""
@@ -65,6 +67,7 @@ class SharedPermit(QuickPermit):
         if isinstance(self._found, Reply):
             reply = self._found
             asked.hear(reply.states[0], reply.eras[0], reply.now_us, allowed=self._granted, peek=False)
+            asked.was_heard(self._heard_us, self._forks)
         elif self._found is not None:
             refusal, our_us = self._found
             state, now_us = refusal.at(our_us)
@@ -87,20 +90,22 @@ class SharedWay:
         if check is None:
             return None
         permit = SharedPermit(self, resource, key, cost, check)
-        sent_us = self.shared.refusals.now_us()
+        refusals = self.shared.refusals
+        sent_us, mark = refusals.now_us(), refusals.mark(check.key)
         if self._is_refused(permit, sent_us):
             return concluded(permit, self.gate.ledger, resource)
-        return self._heard(permit, self.shared.store.admit((check,)), sent_us)
+        return self._heard(permit, self.shared.store.admit((check,)), sent_us, mark)
 
     async def aenter(self, resource: str, key: str, cost: int) -> Permit | None:
         check = self._check(key, cost)
         if check is None:
             return None
         permit = SharedPermit(self, resource, key, cost, check)
-        sent_us = self.shared.refusals.now_us()
+        refusals = self.shared.refusals
+        sent_us, mark = refusals.now_us(), refusals.mark(check.key)
         if self._is_refused(permit, sent_us):
             return concluded(permit, self.gate.ledger, resource)
-        return self._heard(permit, await self.shared.store.aadmit((check,)), sent_us)
+        return self._heard(permit, await self.shared.store.aadmit((check,)), sent_us, mark)
 
     def _check(self, key: str, cost: int) -> Check | None:
         gate, shared = self.gate, self.shared
@@ -114,7 +119,7 @@ class SharedWay:
             permit.recalled(found, our_us)
         return found is not None
 
-    def _heard(self, permit: SharedPermit, answer: Reply | Unavailable, sent_us: int) -> Permit:
+    def _heard(self, permit: SharedPermit, answer: Reply | Unavailable, sent_us: int, mark: object) -> Permit:
         if isinstance(answer, Unavailable):
             return concluded(permit.without_store(answer), self.gate.ledger, permit.resource)
         permit.heard(answer)
@@ -122,5 +127,5 @@ class SharedWay:
             return permit
         check, state = permit.check, answer.states[0]
         retry_after_us = check.limit.ask(state, answer.now_us, check.cost, 0).retry_after_us
-        self.shared.refusals.note(check, state, answer.now_us, retry_after_us, sent_us)
+        self.shared.refusals.note(check, state, answer.now_us, retry_after_us, sent_us, mark)
         return concluded(permit, self.gate.ledger, permit.resource)

@@ -183,6 +183,14 @@ class AskedShared(AskedLimit):
         self.conclude(now_us)
         return self._ruling.wait_us
 
+    def was_heard(self, heard_us: int, forks: int) -> None:
+        """Write down when the store's answer was heard, by the ledger's clock, and in which process.
+
+        Args:
+            forks: The ledger's `forks` at that time.
+        """
+        self._heard_us, self._forks = heard_us, forks
+
     def remember(self, sent_us: int) -> None:
         """Remember what the store said, if it said no: the next such call need not ask.
 
