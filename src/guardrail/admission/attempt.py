@@ -114,11 +114,10 @@ class Attempt:
             return self._do_without(answer.retry_after_us, now_us, peek=peek)
         waits_us = [0]
         for asked, state, era in zip(self.shared, answer.states, answer.eras, strict=True):
-            if not asked.watching:
+            if answer.allowed or not asked.watching:
                 waits_us.append(asked.hear(state, era, answer.now_us, allowed=answer.allowed, peek=peek))
+            if not (asked.watching or peek):  # what a peek sees of a clock that has stepped back is not written down
                 asked.remember(self._sent_us)
-            elif answer.allowed:
-                asked.hear(state, era, answer.now_us, allowed=True, peek=peek)
         return max(waits_us) if answer.allowed else None
 
     def admit(self, now_us: int) -> None:

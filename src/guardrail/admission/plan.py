@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from guardrail.admission.call import Call, key_of
+from guardrail.admission.call import LONGEST_KEY, Call, key_of
 from guardrail.admission.limit_gate import LimitGate
 from guardrail.admission.permit import Permit, aenter, apeek, enter, peek
 from guardrail.admission.quick import LocalWay, Way
@@ -30,18 +30,20 @@ class Plan:
         way: The quick way past them, if there is one.
     """
 
-    __slots__ = ("gates", "ledger", "resource", "way")
+    __slots__ = ("_name", "gates", "ledger", "resource", "way")
 
     def __init__(self, resource: str, gates: Sequence[Gate], ledger: Ledger) -> None:
         self.resource = resource
         self.gates = gates
         self.ledger = ledger
         self.way = way_past(gates)
+        parts = gates[0].key if gates else ()
+        self._name = parts[0][0] if len(parts) == 1 and len(parts[0]) == 1 else None
 
     def enter(self, get: Get, cost: int, max_wait_us: int | None) -> Permit:
         """Take one call through the gates, waiting in this thread. Never raises Refused."""
         if self.way is not None:
-            permit = self.way.enter(self.resource, key_of(self.gates[0].key, get), cost)
+            permit = self.way.enter(self.resource, self._key(get), cost)
             if permit is not None:
                 return permit
         return enter(self.gates, Call(self.resource, get, cost, max_wait_us), self.ledger)
@@ -49,7 +51,7 @@ class Plan:
     async def aenter(self, get: Get, cost: int, max_wait_us: int | None) -> Permit:
         """Take one call through the gates, waiting in this task. Never raises Refused."""
         if self.way is not None:
-            permit = await self.way.aenter(self.resource, key_of(self.gates[0].key, get), cost)
+            permit = await self.way.aenter(self.resource, self._key(get), cost)
             if permit is not None:
                 return permit
         return await aenter(self.gates, Call(self.resource, get, cost, max_wait_us), self.ledger)
@@ -61,6 +63,13 @@ class Plan:
     async def apeek(self, get: Get, cost: int, max_wait_us: int | None) -> Decision:
         """Return what `peek` returns, asking a store from this task."""
         return await apeek(self.gates, Call(self.resource, get, cost, max_wait_us), self.ledger)
+
+    def _key(self, get: Get) -> str:
+        """Return the key of the one rule there is: mostly the value of one attribute as it is."""
+        value = get(self._name) if self._name is not None else None
+        if type(value) is str and len(value) <= LONGEST_KEY:
+            return value
+        return key_of(self.gates[0].key, get)
 
 
 def way_past(gates: Sequence[Gate]) -> Way | None:

@@ -25,26 +25,36 @@ class SharedPermit(QuickPermit):
 
     Attributes:
         check: What the store is asked.
+        found: What it says, or has said before.
     """
 
-    __slots__ = ("_forks", "_found", "_heard_us", "_way", "check")
+    __slots__ = ("_forks", "_heard_us", "_mark", "_sent_us", "_way", "check", "found")
 
-    def __init__(self, way: SharedWay, resource: str, key: str, cost: int, check: Check) -> None:
+    def __init__(
+        self, way: SharedWay, resource: str, key: str, cost: int, check: Check, sent_us: int, mark: object
+    ) -> None:
         super().__init__(resource, key, cost, granted=False)
         self.check = check
+        self.found: Reply | Refusal | None = None
         self._way = way
-        self._found: Reply | tuple[Refusal, int] | None = None
+        self._sent_us = sent_us
+        self._mark = mark
+
+    @property
+    def is_decided(self) -> bool:
+        """Tell whether nothing need be asked."""
+        return self.found is not None
 
     def heard(self, reply: Reply) -> None:
         """Take in what the store said."""
         ledger = self._way.gate.ledger
-        self._found = reply
+        self.found = reply
         self._granted = reply.allowed
         self._heard_us, self._forks = ledger.clock.now_us(), ledger.forks
-
-    def recalled(self, refusal: Refusal, our_us: int) -> None:
-        """Take in what the store has said before."""
-        self._found = (refusal, our_us)
+        if not reply.allowed:
+            check, state = self.check, reply.states[0]
+            retry_after_us = check.limit.ask(state, reply.now_us, check.cost, 0).retry_after_us
+            self._way.shared.refusals.note(check, state, reply.now_us, retry_after_us, self._sent_us, self._mark)
 
     def asked(self) -> AskedShared:
         """Return what the flow would have asked."""
@@ -64,13 +74,12 @@ class SharedPermit(QuickPermit):
 
     def _make(self) -> Attempt:
         attempt, asked = self._blank(self._way.gate.ledger), self.asked()
-        if isinstance(self._found, Reply):
-            reply = self._found
-            asked.hear(reply.states[0], reply.eras[0], reply.now_us, allowed=self._granted, peek=False)
+        found = self.found
+        if isinstance(found, Reply):
+            asked.hear(found.states[0], found.eras[0], found.now_us, allowed=found.allowed, peek=False)
             asked.was_heard(self._heard_us, self._forks)
-        elif self._found is not None:
-            refusal, our_us = self._found
-            state, now_us = refusal.at(our_us)
+        elif found is not None:
+            state, now_us = found.at(self._sent_us)
             asked.hear(state, 0, now_us, allowed=False, peek=False)
         attempt.shared.append(asked)
         return attempt
@@ -86,46 +95,37 @@ class SharedWay:
         self.shared = shared
 
     def enter(self, resource: str, key: str, cost: int) -> Permit | None:
-        check = self._check(key, cost)
-        if check is None:
+        permit = self._permit(resource, key, cost)
+        if permit is None:
             return None
-        permit = SharedPermit(self, resource, key, cost, check)
-        refusals = self.shared.refusals
-        sent_us, mark = refusals.now_us(), refusals.mark(check.key)
-        if self._is_refused(permit, sent_us):
+        if permit.is_decided:
             return concluded(permit, self.gate.ledger, resource)
-        return self._heard(permit, self.shared.store.admit((check,)), sent_us, mark)
+        return self._heard(permit, self.shared.store.admit((permit.check,)))
 
     async def aenter(self, resource: str, key: str, cost: int) -> Permit | None:
-        check = self._check(key, cost)
-        if check is None:
+        permit = self._permit(resource, key, cost)
+        if permit is None:
             return None
-        permit = SharedPermit(self, resource, key, cost, check)
-        refusals = self.shared.refusals
-        sent_us, mark = refusals.now_us(), refusals.mark(check.key)
-        if self._is_refused(permit, sent_us):
+        if permit.is_decided:
             return concluded(permit, self.gate.ledger, resource)
-        return self._heard(permit, await self.shared.store.aadmit((check,)), sent_us, mark)
+        return self._heard(permit, await self.shared.store.aadmit((permit.check,)))
 
-    def _check(self, key: str, cost: int) -> Check | None:
+    def _permit(self, resource: str, key: str, cost: int) -> SharedPermit | None:
+        """Return the permit of a call that is known to be refused, or still to be decided."""
         gate, shared = self.gate, self.shared
         place = shared.place_for(key) if gate.key else shared.only_place
-        return None if place is None else Check(place, gate.terms_by_key(key).limit, gate.fixed_cost(cost))
+        if place is None:
+            return None
+        limit = gate.terms_by_key(key).limit if gate.overrides else gate.terms.limit
+        taken = cost if gate.cost is None else gate.fixed_cost(cost)
+        refusals = shared.refusals
+        our_us, mark = refusals.now_us(), refusals.mark(place)
+        permit = SharedPermit(self, resource, key, cost, Check(place, limit, taken), our_us, mark)
+        permit.found = refusals.recall(place, limit, taken, 0, our_us)
+        return permit
 
-    def _is_refused(self, permit: SharedPermit, our_us: int) -> bool:
-        check = permit.check
-        found = self.shared.refusals.recall(check.key, check.limit, check.cost, 0, our_us)
-        if found is not None:
-            permit.recalled(found, our_us)
-        return found is not None
-
-    def _heard(self, permit: SharedPermit, answer: Reply | Unavailable, sent_us: int, mark: object) -> Permit:
+    def _heard(self, permit: SharedPermit, answer: Reply | Unavailable) -> Permit:
         if isinstance(answer, Unavailable):
             return concluded(permit.without_store(answer), self.gate.ledger, permit.resource)
         permit.heard(answer)
-        if permit:
-            return permit
-        check, state = permit.check, answer.states[0]
-        retry_after_us = check.limit.ask(state, answer.now_us, check.cost, 0).retry_after_us
-        self.shared.refusals.note(check, state, answer.now_us, retry_after_us, sent_us, mark)
-        return concluded(permit, self.gate.ledger, permit.resource)
+        return permit or concluded(permit, self.gate.ledger, permit.resource)

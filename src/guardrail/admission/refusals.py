@@ -83,7 +83,7 @@ class Refusals:
         now_us: int,
         retry_after_us: int | None,
         sent_us: int,
-        mark: object | None = None,
+        mark: object,
     ) -> None:
         """Remember that *state* left no room for *check*.
 
@@ -97,7 +97,7 @@ class Refusals:
                 known.pop(next(iter(known), ""), None)
         until_us = LARGEST if retry_after_us is None else sent_us + retry_after_us
         known[place] = Refusal(check, state, now_us, sent_us, until_us)
-        if mark is not None and mark is not self.mark(place):  # looked at last: whoever drops renews the mark first
+        if mark is not self.mark(place):  # looked at last: whoever drops renews the mark first
             known.pop(place, None)
 
     def recall(self, place: str, limit: Limit[Any], cost: int, max_wait_us: int, our_us: int) -> Refusal | None:
