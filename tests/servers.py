@@ -93,6 +93,10 @@ class Server:
         return "" if self.password is None else f":{self.password}@"
 
     @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def pid(self) -> int:
         return self._process.pid
 
@@ -119,7 +123,10 @@ class Server:
         return self.info("commandstats").get(f"cmdstat_{command.lower()}", {}).get("calls", 0)
 
     def clear(self) -> None:
-        """Forget keys, loaded scripts, and what was counted."""
+        """Forget keys, loaded scripts, and what was counted; start it if a test has ended it."""
+        if not self.runs:
+            self.kill()
+            self.start()
         self.command("FLUSHALL")
         self.command("SCRIPT", "FLUSH")
         self.command("CONFIG", "RESETSTAT")
@@ -184,7 +191,7 @@ class Server:
         self._watch = None
 
     def restart(self) -> None:
-        """End it and start it again on the same port, with nothing in it."""
+        """End it and start it again on the same port, with nothing but what it was told to SAVE."""
         self.kill()
         self.start()
 

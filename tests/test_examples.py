@@ -1,12 +1,15 @@
 """Every example runs, and prints what it says it prints."""
 
 import ast
+import os
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
 import pytest
+
+from tests import servers
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
@@ -15,10 +18,22 @@ def test_there_are_examples():
     assert len(EXAMPLES) >= 5
 
 
+@pytest.fixture
+def store(_servers):
+    """The URL of a Redis."""
+    build, *_ = servers.builds()
+    server = _servers(build)
+    server.clear()
+    return server.url
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_each_example_prints_what_its_docstring_says(path):
-    promised = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("Prints:\n")[2]
-    run = subprocess.run([sys.executable, "-W", "error", path], capture_output=True, text=True, timeout=60, check=False)
+def test_each_example_prints_what_its_docstring_says(path, request):
+    code = path.read_text(encoding="utf-8")
+    promised = (ast.get_docstring(ast.parse(code)) or "").partition("Prints:\n")[2]
+    shared = {"GUARDRAIL_STORE": request.getfixturevalue("store")} if "GUARDRAIL_STORE" in code else {}
+    program = [sys.executable, "-W", "error", path]
+    run = subprocess.run(program, env={**os.environ, **shared}, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 0, run.stderr
     assert "Warning" not in run.stderr
     assert textwrap.dedent(promised).strip() == run.stdout.strip()

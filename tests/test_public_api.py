@@ -17,6 +17,7 @@ FACE = [
     "Listener",
     "Permit",
     "RateLimited",
+    "RedisStore",
     "Refused",
     "RuleError",
     "RuleSet",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from guardrail.errors import BreakerOpen, BulkheadFull, GuardrailError, RateLimited, Refused, RuleError, StoreError
     from guardrail.guard import Guard
     from guardrail.rules.ruleset import RuleSet
+    from guardrail.stores.redis import RedisStore
     from guardrail.telemetry.events import Listener
 
 __version__ = "0.1.0"
@@ -25,6 +26,7 @@ __all__ = [
     "Listener",
     "Permit",
     "RateLimited",
+    "RedisStore",
     "Refused",
     "RuleError",
     "RuleSet",
@@ -55,6 +57,7 @@ _ROOMS = {
     ),
     "guardrail.guard": ("Guard",),
     "guardrail.rules.ruleset": ("RuleSet",),
+    "guardrail.stores.redis": ("RedisStore",),
     "guardrail.telemetry.events": ("Listener",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}

@@ -44,6 +44,7 @@ class Stock:
         self._ask = lookups
         self._lookups: dict[str, RateLookup] = {}
         self._shapes: dict[str, object] = {}
+        self._unshared: set[str] = set()
 
     def gates(self, effective: Iterable[Effective], *, watch_only: bool) -> tuple[Gate, ...]:
         """Return a gate for each rule that is not off. Takes a turn of the ledger."""
@@ -144,6 +145,8 @@ class Stock:
                 outcome_of=classifier(rule.failures, rule.ignore),
                 label=breaker_label(rule),
             )
+        if rule.scope == "shared" and self.store is not None:
+            self._say_unshared(name)
         return BulkheadGate(
             order=order,
             name=rule.name,
@@ -183,6 +186,13 @@ class Stock:
             self._shapes[name] = self._shape(rule)
             states = self.ledger.bulkheads[name] = BulkheadStates(rule.bulkhead())
         return states
+
+    def _say_unshared(self, name: str) -> None:
+        if name not in self._unshared:
+            from logging import getLogger  # only such a rule needs it
+
+            self._unshared.add(name)
+            getLogger("guardrail.rules").warning("bulkhead %r counts in this process: the store shares limits only", name)
 
     def _shape(self, rule: Rule) -> object:
         """Return what may not change if a state is to live on."""

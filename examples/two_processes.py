@@ -1,0 +1,39 @@
+"""Two processes share one limit through Redis: together they get what the rule allows, and not each.
+
+Needs a Redis, by default the one on this machine: GUARDRAIL_STORE=redis://host:6379/0 python examples/two_processes.py
+
+Prints:
+    90 calls by 2 processes: 60 admitted, 30 refused
+"""
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from guardrail import Guard, RedisStore
+
+RULES = [{"name": "mails", "resource": "mail.send", "kind": "limit", "rate": "60/h", "on_store_error": "deny"}]
+URL = os.environ.get("GUARDRAIL_STORE", "redis://localhost:6379/0")
+
+
+def send(calls: int, prefix: str) -> int:
+    """Make some calls, and return how many were admitted."""
+    store = RedisStore(URL, timeout="2s", prefix=prefix)
+    with Guard(RULES, store=store) as guard:
+        admitted = [bool(guard.try_enter("mail.send")) for _ in range(calls)]
+    store.close()
+    return sum(admitted)
+
+
+def main() -> None:
+    """Let two processes call, each as fast as it can."""
+    prefix = f"example-{os.getpid()}"  # so that each run begins with nothing used
+    with ProcessPoolExecutor(2, get_context("spawn")) as processes:
+        admitted = sum(processes.map(send, [45, 45], [prefix, prefix]))
+    print(f"90 calls by 2 processes: {admitted} admitted, {90 - admitted} refused")
+    with Guard(RULES, store=RedisStore(URL, prefix=prefix)) as guard:
+        guard.reset("mails")
+
+
+if __name__ == "__main__":
+    main()
