@@ -203,8 +203,8 @@ def test_cut_resets_what_is_connected_and_takes_new_connections(proxy, connect):
 
 
 def test_a_server_that_is_away_resets():
-    with Proxy(1) as proxy, closing(socket.create_connection((HOST, proxy.port), PATIENCE)) as connection:
-        with pytest.raises(ConnectionResetError):
+    with Proxy(1) as proxy, pytest.raises(ConnectionResetError):
+        with closing(socket.create_connection((HOST, proxy.port), PATIENCE)) as connection:
             connection.recv(1000)
 
 

@@ -1,0 +1,73 @@
+"""LoopLink: one connection of an event loop.
+
+Law: what comes is heard as soon as the loop reads it; what is written is never waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from guardrail.stores.contact import CLOSED, GARBLED
+from guardrail.stores.resp import GarbledError
+from guardrail.stores.talk import Talk
+
+if TYPE_CHECKING:
+    from guardrail.stores.loop_line import LoopLine
+    from guardrail.stores.server import Server
+    from guardrail.stores.wires import TaskWire
+
+
+class LoopLink(asyncio.Protocol):
+    """Take over the transport that redis-py has connected.
+
+    Attributes:
+        gone: Done when the connection is closed.
+    """
+
+    def __init__(self, wire: TaskWire, line: LoopLine, server: Server) -> None:
+        assert wire.transport is not None
+        self.talk = Talk(server)
+        self.gone: asyncio.Future[None] = line.loop.create_future()
+        self._line = line
+        self._wire = wire
+        self._transport = wire.transport
+        self._transport.set_protocol(self)
+
+    def write(self) -> None:
+        """Write what is to be said."""
+        words, self.talk.unsent = self.talk.unsent, b""
+        if words:
+            self._transport.write(words)
+
+    def close(self) -> None:
+        """Close the connection at once; `gone` comes a little later."""
+        self._transport.abort()
+
+    def abandon(self) -> None:
+        """Close the socket alone: the loop is gone and cannot, or it is the parent's and must not notice."""
+        outer: Any = self._transport
+        inner = getattr(getattr(outer, "_ssl_protocol", None), "_transport", outer)
+        socket = getattr(inner, "_sock", None)
+        if socket is not None:
+            inner._closing, inner._sock = True, None  # noqa: SLF001  # or asyncio would warn that nobody closed it
+            outer._closed = True  # noqa: SLF001  # likewise, over TLS
+            socket.close()
+        self._wire.let_go()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self.talk.hear(data)
+        except GarbledError:
+            self.close()
+            self._line.lost(self, GARBLED)
+        else:
+            self.write()
+            if self.talk.over:
+                self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wire.let_go()
+        self._line.lost(self, CLOSED)
+        if not self.gone.done():
+            self.gone.set_result(None)

@@ -1,0 +1,173 @@
+"""Callers of a store, in threads and in tasks, that note how long each call took; and what must not stay behind."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from time import monotonic, perf_counter, sleep
+
+from guardrail.core.token_bucket import TokenBucket
+from guardrail.stores.protocol import Check, Reply, Unavailable
+from guardrail.stores.redis import RedisStore
+from guardrail.telemetry.events import StoreBack, StoreLost
+from tests.faults.proxy import Proxy
+from tests.servers import PATIENCE
+
+SHORT, TIMEOUT = "50ms", 0.05  # the default, where waiting is looked at
+LONG = "2s"  # elsewhere: no machine is so busy
+LATE = 0.01  # the law: no call outlives its timeout by more
+SLACK = 0.2  # ... but one whose thread was not run meanwhile, on a machine that is busy with other tests
+FAST = TIMEOUT / 2  # for what need not be waited for
+RECOVERY = 1.0
+FAILURES = 5  # in a row, and nobody waits any more
+HUNDRED = TokenBucket(100, 3_600_000_000, 100)  # per hour: nothing comes back during a test
+KINDS = ("threads", "tasks")
+
+
+class Loop:
+    """An event loop that turns in a thread of its own, and how long it ever stood still."""
+
+    def __enter__(self):
+        self.loop = asyncio.new_event_loop()
+        self.complaints: list[dict] = []  # of tasks that failed unseen, sockets that nobody closed
+        self.loop.set_exception_handler(lambda _, complaint: self.complaints.append(complaint))
+        self.longest_pause = 0.0
+        self._thread = threading.Thread(target=self.loop.run_forever, name="loop-of-the-test")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        left = self.run(self._others())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(PATIENCE)
+        self.loop.close()
+        assert (set(), []) == (left, self.complaints), "tasks stayed behind, or failed"
+
+    def run(self, work):
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
+
+    async def _others(self):
+        until = monotonic() + 2
+        while (left := asyncio.all_tasks() - {asyncio.current_task()}) and monotonic() < until:
+            await asyncio.sleep(0.005)
+        return left
+
+    @contextmanager
+    def watched(self):
+        """Measure how long the loop stands still."""
+        watching = asyncio.run_coroutine_threadsafe(self._watch(), self.loop)
+        yield
+        watching.cancel()
+
+    async def _watch(self):
+        while True:
+            began = monotonic()
+            await asyncio.sleep(0.001)
+            self.longest_pause = max(self.longest_pause, monotonic() - began - 0.001)
+
+
+class Caller:
+    """Ask a store, and note how long that took."""
+
+    def __init__(self, store: RedisStore, loop: Loop | None):
+        self.store, self.loop = store, loop
+        self.spent: list[float] = []
+        self.news: list[object] = []
+        store.follow(self.news.append)
+
+    def ask(self, user: str = "u", *, cost: int = 1, limit=HUNDRED, peek: bool = False) -> Reply | Unavailable:
+        checks = [Check(f"{{{user}}}:rule", limit, cost)]
+        if self.loop is not None:
+            return self.loop.run(self._aask(checks, peek))
+        began = perf_counter()
+        reply = self.store.admit(checks, peek=peek)
+        self.spent.append(perf_counter() - began)
+        return reply
+
+    async def _aask(self, checks, peek):
+        began = perf_counter()
+        reply = await self.store.aadmit(checks, peek=peek)
+        self.spent.append(perf_counter() - began)
+        return reply
+
+    def used(self, user: str = "u") -> int:
+        """Return how many tokens of the user are gone, on the server."""
+        until = monotonic() + PATIENCE
+        while not isinstance(reply := self.ask(user, peek=True), Reply):
+            assert monotonic() < until, reply
+        return HUNDRED.capacity - HUNDRED.view(reply.states[0], reply.now_us)[0]
+
+    def fails(self, times: int = FAILURES) -> None:
+        """Ask so often, in vain."""
+        self.spent.clear()
+        for _ in range(times):
+            reply = self.ask()
+            assert isinstance(reply, Unavailable), reply
+
+    def was_in_time(self, most: float = TIMEOUT + LATE) -> None:
+        """See that most calls kept the law, and every one but for the machine's own delays."""
+        assert len(self.spent) < FAILURES or median(self.spent) <= most, self.spent
+        assert max(self.spent) <= most + SLACK, self.spent
+
+    def is_on_its_own(self, touched: Callable[[], int]) -> None:
+        """See that a store that is away is not waited for, nor asked: *touched* counts what reaches the other side."""
+        self.spent.clear()
+        before, began = touched(), monotonic()
+        for _ in range(200):
+            reply = self.ask()
+            assert isinstance(reply, Unavailable), reply
+            assert reply.retry_after_us <= 1_000_000
+        probes = 2 * (1 + int((monotonic() - began) / 0.5))  # at most so many connections and requests
+        assert touched() - before <= probes
+        assert median(self.spent) < 0.001, median(self.spent)
+
+    def is_back(self, within: float = RECOVERY) -> Reply:
+        """Return the first answer after an outage, which must come in time, and be told of."""
+        until = monotonic() + within + SLACK
+        while True:
+            reply = self.ask("back")
+            if isinstance(reply, Reply):
+                break
+            assert monotonic() < until, "not back"
+            sleep(0.005)
+        return reply
+
+    def told(self, kind: type) -> list:
+        return [event for event in self.news if isinstance(event, kind)]
+
+    def told_of_outage(self, *words: str) -> None:
+        """See that one outage was told, by one of these words, and its end."""
+        (lost,) = self.told(StoreLost)
+        assert lost.error in words, lost
+        assert 1 == len(self.told(StoreBack))
+
+
+@contextmanager
+def calling(kind: str, url: str, *, proxy: Proxy | None = None, **options) -> Iterator[Caller]:
+    """Call a store from threads or tasks; afterwards nothing of it may be left: no file, thread, or task."""
+    threads, files = set(threading.enumerate()), open_files()
+    store = RedisStore(url, **{"timeout": LONG} | options)
+    try:
+        if kind == "tasks":
+            with Loop() as loop:
+                try:
+                    yield Caller(store, loop)
+                finally:
+                    loop.run(store.aclose())
+        else:
+            yield Caller(store, None)
+    finally:
+        store.close()
+        if proxy is not None:
+            proxy.heal()  # its own half of the connections goes too
+    until = monotonic() + 2
+    while (threads < set(threading.enumerate()) or files < open_files()) and monotonic() < until:
+        sleep(0.005)
+    assert set() == {thread for thread in threading.enumerate() if thread not in threads}
+    assert open_files() <= files, "files stayed open"
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
