@@ -242,5 +242,44 @@ async def in_tasks(clock):
     long = await guard.atry_enter("r", {"user": "x" * 500})
     assert Permit is type(long)
     long.exit()
-    here = guard_of(clock, limit("1/min"))
-    assert isinstance(await here.atry_enter("r"), LocalPermit)
+    here = guard_of(clock, limit("1/min", key="user"))
+    new, known = await here.atry_enter("r"), await here.atry_enter("r", cost=0)
+    assert (Permit, Permit) == (type(new), type(known))
+    clock.advance(60)
+    assert LocalPermit is type(await here.atry_enter("r"))
+
+
+# -- what may go wrong -------------------------------------------------------------------------------------------------
+
+
+def test_a_store_that_raises_is_one_that_is_away(clock, caplog):
+    store = FakeStore(clock)
+    guard = guard_of(clock, limit("1/min", on_store_error="deny"), store=store)
+    store.fails = ValueError("a bug in the store")
+    assert "store_unavailable" == guard.try_enter("r").decision.reason
+    assert "store_unavailable" == asyncio.run(guard.atry_enter("r")).decision.reason
+    assert 2 == caplog.text.count("a bug in the store")
+
+
+def test_a_finalizer_that_came_in_between_has_its_turn(clock):
+    guard = guard_of(clock, limit("9/min"))
+    guard.try_enter("r").exit()
+    guard.ledger.deferred.append(lambda: guard.ledger.limits["r/limit"].forget(None))
+    guard.try_enter("r").exit()
+    assert 9 == left(guard)
+
+
+def test_a_refused_permit_that_was_asked_again_shows_what_was_remembered(clock):
+    guard = guard_of(clock, limit("1/min"), store=FakeStore(clock))
+    guard.try_enter("r").exit()
+    first, again = guard.try_enter("r"), guard.try_enter("r")
+    assert first.decision == again.decision
+
+
+def test_a_bulkhead_that_should_be_shared_says_that_it_is_not(clock, caplog):
+    rule = {"kind": "bulkhead", "resource": "r", "max_concurrent": 1, "scope": "shared"}
+    guard = guard_of(clock, rule, store=FakeStore(clock))
+    guard.try_enter("r").exit()
+    guard.apply([rule])
+    guard.try_enter("r").exit()
+    assert 1 == caplog.text.count("bulkhead 'r/bulkhead' counts in this process")

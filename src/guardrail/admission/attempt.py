@@ -101,7 +101,7 @@ class Attempt:
         if any([asked.recall(self._sent_us) for asked in self.shared]):
             return None
         self._asking = not peek
-        return Ask(shared.store, checks, peek)
+        return Ask(shared, checks, peek)
 
     def hear(self, answer: Reply | Unavailable, now_us: int, *, peek: bool) -> int | None:
         """Take in what the store said.
@@ -114,8 +114,7 @@ class Attempt:
             return self._do_without(answer.retry_after_us, now_us, peek=peek)
         waits_us = [0]
         for asked, state, era in zip(self.shared, answer.states, answer.eras, strict=True):
-            if answer.allowed or not asked.watching:
-                waits_us.append(asked.hear(state, era, answer.now_us, allowed=answer.allowed, peek=peek))
+            waits_us.append(asked.hear(state, era, answer.now_us, allowed=answer.allowed, peek=peek))
             if not (asked.watching or peek):  # what a peek sees of a clock that has stepped back is not written down
                 asked.remember(self._sent_us)
         return max(waits_us) if answer.allowed else None

@@ -16,16 +16,15 @@ from collections.abc import Generator, Sequence
 from threading import TIMEOUT_MAX, Event
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, assert_never
 
-from guardrail.stores.protocol import Check, Reply, Store, Unavailable
+from guardrail.stores.protocol import Check, Reply, Unavailable
 
 if TYPE_CHECKING:
     from guardrail.admission.attempt import Attempt
     from guardrail.admission.bulkhead_gate import AskedBulkhead
     from guardrail.admission.ledger import Ledger
+    from guardrail.admission.shared import Shared
     from guardrail.admission.waiter import Waiter
 
-LOOK_AGAIN_US = 1_000_000  # after a store that raises, which none should
-STORE_RAISED = "the store raised instead of answering; on_store_error decides"
 CLOCK_GRAIN_US = 1_000  # a sleep that ends early by less than this is finished; a longer rest is a clock that stepped
 
 
@@ -39,7 +38,7 @@ class Wait(NamedTuple):
 class Ask(NamedTuple):
     """Ask the driver to ask the store."""
 
-    store: Store
+    shared: Shared
     checks: Sequence[Check]
     peek: bool = False
 
@@ -118,14 +117,8 @@ def drive(attempt: Attempt, steps: Steps) -> None:
                     waiter.wake = event.set
                     if not waiter.granted:
                         event.wait(min(seconds, TIMEOUT_MAX))
-                case Ask(store, checks, peek):
-                    try:
-                        answer = store.admit(checks, peek=peek)
-                    except Exception:
-                        from logging import getLogger  # only a store that breaks its law needs it
-
-                        getLogger("guardrail.store").exception(STORE_RAISED)
-                        answer = Unavailable(LOOK_AGAIN_US)
+                case Ask(shared, checks, peek):
+                    answer = shared.ask(checks, peek=peek)
                 case Sleep(seconds):
                     attempt.ledger.clock.sleep(seconds)
                 case _:
@@ -145,14 +138,8 @@ async def adrive(attempt: Attempt, steps: Steps) -> None:
             match need:
                 case Wait(waiter, seconds):
                     await _until_woken(waiter, seconds)
-                case Ask(store, checks, peek):
-                    try:
-                        answer = await store.aadmit(checks, peek=peek)
-                    except Exception:
-                        from logging import getLogger  # only a store that breaks its law needs it
-
-                        getLogger("guardrail.store").exception(STORE_RAISED)
-                        answer = Unavailable(LOOK_AGAIN_US)
+                case Ask(shared, checks, peek):
+                    answer = await shared.aask(checks, peek=peek)
                 case Sleep(seconds):
                     await attempt.ledger.clock.asleep(seconds)
                 case _:

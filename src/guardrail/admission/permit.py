@@ -51,13 +51,8 @@ class Permit:
     @property
     def _attempt(self) -> Attempt:
         """The call at the gates, and what it has taken from them."""
-        if self._made is None:
-            self._made = self._make()
+        assert self._made is not None
         return self._made
-
-    def _make(self) -> Attempt:
-        """Make up the attempt that was not needed until now."""
-        raise NotImplementedError
 
     @property
     def decision(self) -> Decision:

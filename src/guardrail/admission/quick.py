@@ -6,6 +6,7 @@ attempt is made up only when somebody looks at the permit or settles it: a limit
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Protocol
 
 from guardrail.admission.attempt import Attempt
@@ -28,7 +29,7 @@ class Way(Protocol):
     async def aenter(self, resource: str, key: str, cost: int) -> Permit | None: ...
 
 
-class QuickPermit(Permit):
+class QuickPermit(Permit, ABC):
     """Say whether a call may go ahead that only a limit was asked about."""
 
     __slots__ = ("_cost", "_granted", "_key", "resource")
@@ -41,6 +42,12 @@ class QuickPermit(Permit):
         self._cost = cost
         self._granted = granted
 
+    @property
+    def _attempt(self) -> Attempt:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
     def __bool__(self) -> bool:
         return self._granted
 
@@ -52,6 +59,10 @@ class QuickPermit(Permit):
 
     def begin(self) -> None:
         """Leave it at that: no breaker measures."""
+
+    @abstractmethod
+    def _make(self) -> Attempt:
+        """Make up the attempt, which was not needed until now."""
 
     def _blank(self, ledger: Ledger) -> Attempt:
         attempt = Attempt((), Call(self.resource, lambda _: None, self._cost), ledger)

@@ -78,7 +78,8 @@ class SharedPermit(QuickPermit):
         if isinstance(found, Reply):
             asked.hear(found.states[0], found.eras[0], found.now_us, allowed=found.allowed, peek=False)
             asked.was_heard(self._heard_us, self._forks)
-        elif found is not None:
+        else:
+            assert found is not None
             state, now_us = found.at(self._sent_us)
             asked.hear(state, 0, now_us, allowed=False, peek=False)
         attempt.shared.append(asked)
@@ -100,7 +101,7 @@ class SharedWay:
             return None
         if permit.is_decided:
             return concluded(permit, self.gate.ledger, resource)
-        return self._heard(permit, self.shared.store.admit((permit.check,)))
+        return self._heard(permit, self.shared.ask((permit.check,)))
 
     async def aenter(self, resource: str, key: str, cost: int) -> Permit | None:
         permit = self._permit(resource, key, cost)
@@ -108,7 +109,7 @@ class SharedWay:
             return None
         if permit.is_decided:
             return concluded(permit, self.gate.ledger, resource)
-        return self._heard(permit, await self.shared.store.aadmit((permit.check,)))
+        return self._heard(permit, await self.shared.aask((permit.check,)))
 
     def _permit(self, resource: str, key: str, cost: int) -> SharedPermit | None:
         """Return the permit of a call that is known to be refused, or still to be decided."""

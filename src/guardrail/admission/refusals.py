@@ -120,18 +120,14 @@ class Refusals:
 
     def drop_rule(self, rule: str) -> None:
         """Forget what was refused by one rule, or is about to be."""
-        self._renew()
+        self._marks[:] = [object() for _ in range(MARKS)]
         for place in list(self._known):
             if place.endswith(f"}}:{rule}"):
                 self._known.pop(place, None)
 
     def clear(self) -> None:
-        """Forget everything, also what is about to be refused."""
-        self._renew()
+        """Forget everything."""
         self._known.clear()
-
-    def _renew(self) -> None:
-        self._marks[:] = [object() for _ in range(MARKS)]
 
 
 def _steady_us() -> int:

@@ -16,7 +16,7 @@ from guardrail.admission.gate import Row
 from guardrail.admission.limit_gate import AskedLimit
 from guardrail.admission.overrides import Terms
 from guardrail.core.limit import Charge
-from guardrail.stores.protocol import Check, Refund
+from guardrail.stores.protocol import Check, Refund, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from guardrail.admission.limit_gate import LimitGate
     from guardrail.admission.refusals import Refusals
     from guardrail.core.limit import State
-    from guardrail.stores.protocol import Store
+    from guardrail.stores.protocol import Reply, Store
 
 OnStoreError = Literal["local", "allow", "deny"]
 
+LOOK_AGAIN_US = 1_000_000
+RAISED = "the store raised instead of answering; on_store_error decides"
 MOST_PLACES = 10_000  # kept from call to call; making one takes a digest
 
 
@@ -39,12 +41,14 @@ class Shared:
     Attributes:
         rule: The name the states are kept under.
         resource: The rule's `resource` as text: the subject of a limit without a key.
+        keyed: The rule has a key.
         refusals: What the store has refused lately.
     """
 
     store: Store
     rule: str
     resource: str
+    keyed: bool
     on_store_error: OnStoreError
     refusals: Refusals
     _places: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -66,6 +70,26 @@ class Shared:
                 self._places.clear()
             place = self._places[key] = self.place_of(key)
         return place
+
+    def ask(self, checks: Sequence[Check], *, peek: bool = False) -> Reply | Unavailable:
+        """Ask the store. One that raises, which none should, is unavailable."""
+        try:
+            return self.store.admit(checks, peek=peek)
+        except Exception:
+            from logging import getLogger  # only a store that breaks its law needs it
+
+            getLogger("guardrail.store").exception(RAISED)
+            return Unavailable(LOOK_AGAIN_US)
+
+    async def aask(self, checks: Sequence[Check], *, peek: bool = False) -> Reply | Unavailable:
+        """Ask as `ask` does, from a task."""
+        try:
+            return await self.store.aadmit(checks, peek=peek)
+        except Exception:
+            from logging import getLogger  # only a store that breaks its law needs it
+
+            getLogger("guardrail.store").exception(RAISED)
+            return Unavailable(LOOK_AGAIN_US)
 
     def forget(self, subjects: Sequence[str] | None) -> None:
         """Forget what was counted for these subjects; None: for all of them.
@@ -104,6 +128,8 @@ class Shared:
             getLogger("guardrail.store").exception("%s of rule %r failed", act, self.rule)
 
     def _places_of(self, subjects: Sequence[str] | None) -> list[str] | None:
+        if not self.keyed:
+            return [self.only_place]
         return None if subjects is None else [self.place_of(subject) for subject in subjects]
 
 

@@ -94,7 +94,7 @@ class Stock:
         rule, name = effective
         if self.store is None or rule.kind != "limit" or rule.scope == "local":
             return None
-        return Shared(self.store, name, ", ".join(rule.resource), rule.on_store_error, self.refusals)
+        return Shared(self.store, name, ", ".join(rule.resource), bool(rule.key), rule.on_store_error, self.refusals)
 
     def _switch(self, name: str, rule: Rule | None) -> None:
         """Go on with another rule for one state, inside a turn: it is resized, rescaled, or forgotten."""
@@ -192,7 +192,9 @@ class Stock:
             from logging import getLogger  # only such a rule needs it
 
             self._unshared.add(name)
-            getLogger("guardrail.rules").warning("bulkhead %r counts in this process: the store shares limits only", name)
+            getLogger("guardrail.rules").warning(
+                "bulkhead %r counts in this process: the store shares limits only", name
+            )
 
     def _shape(self, rule: Rule) -> object:
         """Return what may not change if a state is to live on."""
