@@ -241,7 +241,6 @@ async def in_tasks(clock):
     assert (False, False, refused.decision) == (bool(refused), bool(again), again.decision)
     long = await guard.atry_enter("r", {"user": "x" * 500})
     assert Permit is type(long)
-    long.exit()
     here = guard_of(clock, limit("1/min", key="user"))
     new, known = await here.atry_enter("r"), await here.atry_enter("r", cost=0)
     assert (Permit, Permit) == (type(new), type(known))

@@ -6,12 +6,13 @@ of it back. Everything but `decision` runs inside a turn of the ledger.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar, assert_never
+from typing import TYPE_CHECKING, TypeVar
 
 from guardrail.admission.breaker_gate import AskedBreaker, BreakerGate
 from guardrail.admission.bulkhead_gate import AskedBulkhead, BulkheadGate
 from guardrail.admission.flow import Ask
 from guardrail.admission.limit_gate import AskedLimit, LimitGate
+from guardrail.admission.shadow import Asked, look_on, watch
 from guardrail.admission.shared import AskedShared, Shared
 from guardrail.core.verdict import Decision
 from guardrail.stores.protocol import Reply, Unavailable
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from guardrail.admission.ledger import Ledger
     from guardrail.core.verdict import Outcome
 
-Asked = AskedBreaker | AskedBulkhead | AskedLimit
 A = TypeVar("A", bound=Asked)
 
 
@@ -124,7 +124,7 @@ class Attempt:
         for breaker in self.breakers:
             breaker.admit(now_us)
         for asked in self._shadow:
-            _watch(asked, now_us)
+            watch(asked, now_us)
         self.granted = True
         for asked in self._watching() if self.ledger.listeners else ():
             if asked.row is not None and asked.row.reason is not None:
@@ -153,7 +153,7 @@ class Attempt:
             limit.foresee(now_us)
             limit.conclude(now_us)
         for asked in self._shadow:
-            _look_on(asked, now_us)
+            look_on(asked, now_us)
 
     def leave_places(self) -> None:
         """Give every place to whoever is next in line."""
@@ -206,6 +206,13 @@ class Attempt:
     def tickets(self) -> list[AskedBreaker]:
         """Return the breakers that are told how the call went."""
         return [*self.breakers, *self._shadows_of(AskedBreaker)]
+
+    @property
+    def holds_something(self) -> bool:
+        """Tell whether there is anything to end: a place, an outcome that is waited for, a charge for failures only."""
+        if self.bulkheads or self.tickets() or self._shadows_of(AskedBulkhead):
+            return True
+        return any(limit.gate.on_failure_only for limit in self._charged())
 
     def begin(self) -> None:
         """Note that the first item of a stream is there."""
@@ -265,34 +272,3 @@ class Attempt:
 
     def _shadows_of(self, kind: type[A]) -> list[A]:
         return [asked for asked in self._shadow if isinstance(asked, kind)]
-
-
-def _watch(asked: Asked, now_us: int) -> None:
-    """Let a rule that never refuses decide and charge by itself."""
-    match asked:
-        case AskedBreaker():
-            if asked.ask(now_us):
-                asked.admit(now_us)
-        case AskedBulkhead():
-            asked.take(now_us)
-        case AskedLimit():
-            if asked.ask(now_us, 0).allowed:
-                asked.spend(now_us)
-            asked.conclude(now_us)
-        case _:
-            assert_never(asked)
-
-
-def _look_on(asked: Asked, now_us: int) -> None:
-    """Show what a rule that never refuses would decide."""
-    match asked:
-        case AskedBreaker():
-            asked.peek(now_us)
-        case AskedBulkhead():
-            asked.ask(now_us)
-        case AskedLimit():
-            if asked.ask(now_us, 0, peek=True).allowed:
-                asked.foresee(now_us)
-            asked.conclude(now_us)
-        case _:
-            assert_never(asked)

@@ -106,7 +106,7 @@ class Permit:
         return kind(self._attempt.call.resource, decision)
 
     def __del__(self) -> None:
-        if self._attempt.granted and not self._is_over:
+        if self._attempt.granted and not self._is_over and self._attempt.holds_something:
             self._dropped = Dropped(self._attempt, None if self.is_held else f"{self!r} was dropped; call its exit()")
 
 
