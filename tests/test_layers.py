@@ -24,7 +24,8 @@ TABLE: dict[str, str] = {
     "rules": "core errors | pydantic pydantic_core yaml",
     "telemetry": "core errors",
     "sources": "core rules clock errors telemetry.events | watchfiles",
-    "stores": "core rules clock errors telemetry.events telemetry.notify | redis",
+    "stores/wires": "stores | redis",  # the one place that imports redis-py
+    "stores": "core rules.durations rules.spelling clock errors telemetry.events",
     "admission": "core clock errors rules stores.protocol telemetry.events telemetry.notify",
     "decorators": "admission rules core clock errors | wrapt",
     "rulebook": "decorators admission stores rules sources telemetry core clock errors",
@@ -33,7 +34,7 @@ TABLE: dict[str, str] = {
     "testing": "default guard admission core clock errors telemetry.events | pytest",
     "cli": "* | *",
     "__main__": "cli",
-    FACE: "default guard admission rules telemetry core errors",
+    FACE: "default guard admission stores rules telemetry core errors",
 }
 
 # What the pure layer leaves alone even though the standard library has it.

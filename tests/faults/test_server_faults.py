@@ -203,9 +203,9 @@ def test_a_replica_is_no_store(kind, start_redis):
 
 
 def test_a_server_that_still_loads(kind, start_server):
-    server = start_server("key-load-delay 300", "rdbcompression no")
+    server = start_server("key-load-delay 400", "rdbcompression no")
     with server.client().pipeline(transaction=False) as pipe:  # a server that loads looks up every 2 MB
-        for number in range(2500):
+        for number in range(1400):
             pipe.set(f"key{number}", "x" * 20_000)
         pipe.execute()
     server.command("SAVE")
@@ -282,8 +282,8 @@ def test_every_key_expires(kind, server):
         assert [] == [key for key in keys if server.command("PTTL", key) <= 0]
 
 
-def test_a_second_outage_is_told_again(kind, server):
-    with calling(kind, server.url) as caller:
+def test_a_second_outage_is_told_again(server):
+    with calling("threads", server.url) as caller:
         for outage in (1, 2):
             server.kill()
             caller.fails()

@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from guardrail.stores.contact import LEFT, NO_CONNECTION, TIMEOUT
+from guardrail.stores.contact import CLOSED, LEFT, NO_CONNECTION, TIMEOUT
 from guardrail.stores.flight import MOST, Probe, flight_of
 from guardrail.stores.loop_link import LoopLink
 from guardrail.stores.talk import NEVER
@@ -95,6 +95,9 @@ class LoopLine:
     def _depart(self) -> None:
         """Send what this tick has brought."""
         boarding, self._boarding = self._boarding, []
+        if self._link is not None and not self._link.is_fit():
+            self._link.close()
+            self.lost(self._link, CLOSED)
         cargo: list[Cargo] = []
         waiters: list[asyncio.Future[Outcome] | None] = []
         size = 0

@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from guardrail.stores.contact import CLOSED, GARBLED
+from guardrail.stores.readiness import readiness
 from guardrail.stores.resp import GarbledError
 from guardrail.stores.talk import Talk
 
@@ -32,7 +33,12 @@ class LoopLink(asyncio.Protocol):
         self._line = line
         self._wire = wire
         self._transport = wire.transport
+        self._is_readable = readiness(self._transport.get_extra_info("socket"))
         self._transport.set_protocol(self)
+
+    def is_fit(self) -> bool:
+        """Tell whether the connection still stands. Where no answer is due, what can be read is its end."""
+        return not self._transport.is_closing() and not (self.talk.is_idle and self._is_readable(0))
 
     def write(self) -> None:
         """Write what is to be said."""

@@ -95,7 +95,12 @@ class Talk:
         for answer in self._answers.feed(received):
             if not self._open:
                 raise GarbledError("an answer to nothing")
-            self._open.popleft().hear(answer, self)
+            question = self._open.popleft()
+            try:
+                question.hear(answer, self)
+            except GarbledError:
+                self._open.appendleft(question)  # it has not been answered
+                raise
 
     def earliest(self) -> float:
         """Return the first deadline of what is open."""

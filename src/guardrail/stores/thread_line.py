@@ -63,7 +63,7 @@ class ThreadLine:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._port = ThreadPort(server, self._send_aside)
+        self._port = ThreadPort(server, self._arrived)
         self._lock = RLock()  # a finalizer may give something back in the middle of this
         self._leader: Seat | None = None
         self._queue: deque[Seat] = deque()
@@ -253,6 +253,12 @@ class ThreadLine:
                 self._write(link)
         finally:
             self._leave(seat)
+
+    def _arrived(self) -> None:
+        """Send what had no connection; where there will be none, it is forgotten."""
+        if self._port.link is None:
+            self._aside.clear()
+        self._send_aside()
 
     def _write(self, link: ThreadLink) -> None:
         try:

@@ -5,32 +5,20 @@ Law: nothing waits longer than it is told to, whatever the other side sends or d
 
 from __future__ import annotations
 
-import select
 import time
 from ssl import SSLWantReadError, SSLWantWriteError
 from typing import TYPE_CHECKING
 
+from guardrail.stores.readiness import readiness
 from guardrail.stores.resp import GarbledError
 from guardrail.stores.talk import Talk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from socket import socket
-
     from guardrail.stores.server import Server
     from guardrail.stores.wires import Wire
 
 _CHUNK = 65536
 _LATER = (BlockingIOError, SSLWantReadError, SSLWantWriteError)
-
-
-def readiness(connected: socket, *, writing: bool) -> Callable[[float], object]:
-    """Return what waits, for some milliseconds, until a socket can be read, or written."""
-    if not hasattr(select, "poll"):  # Windows
-        return lambda ms: any(select.select([connected], [connected] if writing else [], [], ms / 1000))
-    poll = select.poll()
-    poll.register(connected, select.POLLIN | (select.POLLOUT if writing else 0))
-    return poll.poll
 
 
 class ThreadLink:
@@ -48,7 +36,7 @@ class ThreadLink:
         self._wire = wire
         self._socket = wire.connected()
         self._socket.setblocking(False)
-        self._is_readable = readiness(self._socket, writing=False)
+        self._is_readable = readiness(self._socket)
         self._is_ready = readiness(self._socket, writing=True)
 
     def is_fit(self) -> bool:

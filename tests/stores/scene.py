@@ -1,0 +1,162 @@
+"""What tests of stores share: a server of our own that answers what it is told to, and calls to ask with."""
+
+import contextlib
+import socket
+import threading
+from collections import deque
+from pathlib import Path
+from time import monotonic, sleep
+
+from guardrail.core.token_bucket import TokenBucket
+from guardrail.stores import scripts
+from guardrail.stores.protocol import Check
+from guardrail.stores.resp import Answers
+
+PATIENCE = 20.0
+HOST = "127.0.0.1"
+HUNDRED = TokenBucket(100, 3_600_000_000, 100)  # per hour: nothing comes back during a test
+LATE_S = 0.010  # the law: no call outlives its timeout by more
+SLACK_S = 0.050  # ... but where the machine did not run its thread
+
+
+def check(user="u", cost=1):
+    """One check of a limit of a hundred, alone in its call."""
+    return [Check(f"{{{user}}}:rule", HUNDRED, cost)]
+
+
+def until(happened, what="what was waited for"):
+    """Return once *happened* says so, in bounded time."""
+    end = monotonic() + PATIENCE
+    while not (found := happened()):
+        assert monotonic() < end, f"{what} did not happen"
+        sleep(0.001)
+    return found
+
+
+def in_time(began, timeout_s):
+    """See that a call that began then has not outlived its timeout."""
+    assert monotonic() - began <= timeout_s + LATE_S + SLACK_S
+
+
+def open_files():
+    """Return the sockets this process has open."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            target = str(entry.readlink())
+            if target.startswith("socket:"):
+                found.append(target)
+    return sorted(found)
+
+
+class Commands(Answers):
+    """Read what a client says: commands are arrays of texts."""
+
+
+def users_of(words):
+    """Return whose calls an EVALSHA carries, in order."""
+    count = int(words[2])
+    return [key.decode().partition("{")[2].partition("}")[0] for key in words[3 : 3 + count]]
+
+
+def granting(words):
+    """Answer as a server does that grants everything and remembers nothing."""
+    match words[0].upper():
+        case b"EVALSHA" if words[1] == scripts.heartbeat().sha.encode():
+            return b":1\r\n"
+        case b"EVALSHA":
+            steps = words[4 + int(words[2]) :]
+            rows = ["1 7 0" for step in steps if step[:1] in b"ap"]
+            text = " ".join(["1000000", *rows]).encode()
+            return b"$%d\r\n%b\r\n" % (len(text), text)
+        case b"INFO":
+            return b"$0\r\n\r\n"
+        case _:
+            return b"+OK\r\n"
+
+
+class FakeServer:
+    """Listen on a free port; `answer(words)` gives the bytes for each command, or does worse.
+
+    Attributes:
+        heard: The commands, as lists of words.
+        hold: While it is set, nothing is answered.
+    """
+
+    def __init__(self, answer=granting, greet=None):
+        self.answer, self.greet = answer, greet
+        self.heard = deque()
+        self.accepted = 0
+        self.free = threading.Event()
+        self.free.set()
+        self._listener = socket.create_server((HOST, 0))
+        self.port = self._listener.getsockname()[1]
+        self._open = set()
+        self._threads = [threading.Thread(target=self._accept, name="fake-server")]
+
+    @property
+    def url(self):
+        return f"redis://{HOST}:{self.port}/0"
+
+    def flights(self):
+        """Return whose calls travelled together."""
+        admit = scripts.admit().sha.encode()
+        return [users_of(words) for words in list(self.heard) if words[0] == b"EVALSHA" and words[1] == admit]
+
+    def drop(self):
+        """Close all connections."""
+        for client in list(self._open):
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self):
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_):
+        self.free.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.drop()
+        for thread in self._threads:
+            thread.join(PATIENCE)
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            self._open.add(client)
+            thread = threading.Thread(target=self._serve, args=(client,), name="fake-server")
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, client):
+        commands = Commands()
+        with client, contextlib.suppress(OSError):
+            if self.greet is not None:
+                self.greet(client)
+            while received := client.recv(65536):
+                for words in commands.feed(received):
+                    self.heard.append(words)
+                    self.free.wait(PATIENCE)
+                    answer = self.answer(words)
+                    if callable(answer):
+                        answer(client)
+                    else:
+                        client.sendall(answer)
+        self._open.discard(client)
+
+
+def drip(text=b"$1000\r\n" + b"x" * 1000, pause_s=0.005):
+    """Answer one byte at a time."""
+
+    def send(client):
+        for byte in text:
+            client.sendall(bytes([byte]))
+            sleep(pause_s)
+
+    return send

@@ -1,0 +1,159 @@
+"""The store's own breaker: nobody waits for a server that is away, and its return is found within a second."""
+
+import logging
+
+import pytest
+
+from guardrail.stores.contact import TIMEOUT, Fault
+from guardrail.stores.health import FAILURES, PAUSE_S, SOON_S, Health
+from guardrail.telemetry.events import StoreBack, StoreLost, StoreWarned
+
+LASTING = Fault("rights", "no right", lasts=True)
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def news():
+    return []
+
+
+@pytest.fixture
+def health(clock, news):
+    health = Health("redis://h:6379/0", clock)
+    health.follow(news.append)
+    return health
+
+
+def fail(health, times=FAILURES):
+    for _ in range(times):
+        health.failed(TIMEOUT)
+
+
+def probed(health, clock):
+    """Let the next probe come due, and be answered."""
+    clock.now += PAUSE_S[1]
+    assert health.is_due()
+    health.answered()
+
+
+def test_four_failures_and_a_success_are_no_outage(health, news):
+    for _ in range(3):
+        fail(health, FAILURES - 1)
+        assert not health.away
+        health.well()
+    assert [] == news
+
+
+def test_five_failures_in_a_row_are_one_outage_that_is_told_once(health, news, caplog):
+    fail(health, 2 * FAILURES)
+    assert health.away
+    assert [StoreLost("redis://h:6379/0", "timeout", TIMEOUT.message)] == news
+    assert [("guardrail.store", logging.WARNING)] == [(name, level) for name, level, _ in caplog.record_tuples]
+
+
+def test_what_does_not_pass_by_itself_needs_no_second_failure(health, news):
+    health.failed(LASTING)
+    assert health.away
+    assert ["rights"] == [event.error for event in news]
+    assert "no right" == health.reason
+
+
+def test_a_probe_is_due_within_a_second_and_only_one(health, clock):
+    fail(health)
+    assert not health.is_due()
+    clock.now += PAUSE_S[0] - 0.001
+    assert not health.is_due()
+    clock.now += PAUSE_S[1] - PAUSE_S[0] + 0.001
+    assert [True, False, False] == [health.is_due() for _ in range(3)]
+    assert PAUSE_S[1] < 1
+
+
+def test_a_probe_that_could_not_begin_is_due_soon(health, clock):
+    fail(health)
+    clock.now += PAUSE_S[1]
+    assert health.is_due()
+    health.postpone()
+    assert not health.is_due()
+    clock.now += SOON_S
+    assert health.is_due()
+
+
+def test_nothing_is_due_where_nothing_is_wrong(health):
+    assert not health.is_due()
+
+
+def test_the_first_call_after_a_probe_closes_it(health, clock, news, caplog):
+    caplog.set_level(logging.INFO)
+    fail(health)
+    probed(health, clock)
+    assert not health.away
+    assert 1 == len(news)
+    clock.now += 0.25
+    health.well()
+    assert StoreBack("redis://h:6379/0", pytest.approx(PAUSE_S[1] + 0.25)) == news[1]
+    assert "is back after" in caplog.text
+    fail(health, FAILURES - 1)
+    assert not health.away
+
+
+def test_one_failure_after_a_probe_opens_it_again_without_a_word(health, clock, news):
+    fail(health)
+    probed(health, clock)
+    health.failed(TIMEOUT)
+    assert health.away
+    assert 1 == len(news)
+
+
+def test_what_was_sent_before_the_outage_ends_nothing(health, news):
+    fail(health)
+    health.well()
+    assert health.away
+    assert 1 == len(news)
+
+
+def test_a_probe_that_was_answered_late_opens_nothing(health):
+    health.answered()
+    assert not health.away
+
+
+def test_a_refusal_says_when_the_store_is_looked_at_again(health, clock):
+    assert PAUSE_S[0] * 1_000_000 == health.unavailable().retry_after_us
+    fail(health)
+    assert PAUSE_S[0] * 1_000_000 <= health.unavailable().retry_after_us <= PAUSE_S[1] * 1_000_000
+    clock.now += 1
+    assert 0 == health.unavailable().retry_after_us
+
+
+def test_a_setting_is_warned_of_once(health, news):
+    health.warn("maxmemory-policy", "allkeys-lru")
+    health.warn("maxmemory-policy", "allkeys-lru")
+    assert [StoreWarned("redis://h:6379/0", "maxmemory-policy", "allkeys-lru")] == news
+
+
+def test_a_follower_that_raises_changes_nothing(health, news, caplog):
+    def raising(event):
+        raise LookupError("gone")
+
+    health.follow(raising)
+    health.follow(news.append)
+    fail(health)
+    assert 2 == len(news)
+    assert "LookupError" in caplog.text
+
+
+def test_a_child_starts_with_a_lock_of_its_own(health):
+    health._lock.acquire()
+    health.after_fork()
+    fail(health)
+    assert health.away
