@@ -17,6 +17,7 @@ local concat, sub = table.concat, string.sub
 local call = redis.call
 local HEAD, ENTRY, TIME = 96, 32, 17
 local MODULUS = 10^15
+local MOST_TOLD = 32  -- entries; of a call that needs more of them to leave, the first are told as one
 local MOST_OWED = 10^9  -- all of an entry leaves at once: more than any limit is as good as any number
 
 local sliding_log = {}
@@ -192,20 +193,27 @@ function sliding_log.store(key, header, state, _, lifetime_ms)
   end
 end
 
--- What is told of the state `at` this moment, as pairs of time and units: what says the same of this cost and all that
--- is used. Those up to the one whose leaving lets the call in, then the newest with the rest.
+-- What is told of the state `at` this moment, as pairs of time and units: what says the same of this cost until the call
+-- may go ahead, and of all that is used. Those up to the one whose leaving lets the call in, then the newest with the rest.
 function sliding_log.told(limit, state, _, cost)
   if is_empty(state) then return '0' end
   local all, newest = used(state), state.entries.count
   local excess = all + cost - limit.limit
-  local leaving = newest
+  local leaving = state.first - 1
   if excess > 0 and cost > 0 and cost <= limit.limit then
     leaving = bisect(state, function(place) return units_to(state, place) >= excess end)
   end
-  local units = units_to(state, leaving)
-  local pair = digits(time_at(state, leaving)) .. ' ' .. digits(units)
-  if leaving == newest then return '2 ' .. pair end
-  return '4 ' .. pair .. ' ' .. digits(newest_us(state)) .. ' ' .. digits(all - units)
+  local pairs, units = {}, 0
+  for place = max(state.first, leaving - MOST_TOLD + 1), leaving do
+    pairs[#pairs + 1] = digits(time_at(state, place))
+    pairs[#pairs + 1] = digits(units_to(state, place) - units)
+    units = units_to(state, place)
+  end
+  if leaving < newest then
+    pairs[#pairs + 1] = digits(newest_us(state))
+    pairs[#pairs + 1] = digits(all - units)
+  end
+  return #pairs .. ' ' .. concat(pairs, ' ')
 end
 
 return sliding_log

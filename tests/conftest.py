@@ -46,6 +46,13 @@ def running_redis(redis_build, _servers):
     return _servers(redis_build)
 
 
+@pytest.fixture(scope="session")
+def newest_redis(_servers):
+    """A server of the newest version, shared by all tests of this process."""
+    assert BUILDS, servers.MISSING
+    return _servers(BUILDS[0])
+
+
 @pytest.fixture
 def redis_server(running_redis):
     """A server of each version with nothing in it, no script loaded, and nothing counted."""

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests import servers
-
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
@@ -19,12 +17,10 @@ def test_there_are_examples():
 
 
 @pytest.fixture
-def store(_servers):
+def store(newest_redis):
     """The URL of a Redis."""
-    build, *_ = servers.builds()
-    server = _servers(build)
-    server.clear()
-    return server.url
+    newest_redis.clear()
+    return newest_redis.url
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -91,6 +91,8 @@ class Refusals:
             mark: That of the place when the question was sent: if it is another one by now, the answer may be older than
                 what has been given back, and is not remembered.
         """
+        if retry_after_us is None and isinstance(check.limit, SlidingLog):
+            return  # the store told nothing of when its units leave, as it does where that matters
         known, place = self._known, check.key
         if len(known) >= MOST_REFUSALS and place not in known:
             with suppress(RuntimeError):  # another thread forgets some meanwhile, so there is room
