@@ -14,7 +14,7 @@ from guardrail.cli.validation import check
 from tests.cli.shell import ROOT, guardrail, process, python
 
 FULL = Path("/dev/full")  # writing to it is like writing to a full disk
-COMMANDS = ["init", "validate", "explain", "schema", "demo"]
+COMMANDS = ["init", "validate", "explain", "lint", "diff", "replay", "schema", "demo"]
 RULES = "version: 1\nrules:\n  - {resource: a, kind: limit, rate: 1/s}\n"
 
 

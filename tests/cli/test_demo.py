@@ -15,12 +15,12 @@ from rich.console import Console
 
 from guardrail.admission import in_force
 from guardrail.admission.limit_states import KeyedStates
-from guardrail.cli import demo, demo_stage
-from guardrail.cli.demo import run
-from guardrail.cli.demo_acts import ACTS
-from guardrail.cli.demo_checks import Check
-from guardrail.cli.demo_live import LiveScreen, can_draw
-from guardrail.cli.demo_screen import PlainScreen
+from guardrail.cli.demo import show, stage
+from guardrail.cli.demo.acts import ACTS
+from guardrail.cli.demo.checks import Check
+from guardrail.cli.demo.live import LiveScreen, can_draw
+from guardrail.cli.demo.screen import PlainScreen
+from guardrail.cli.demo.show import run
 from guardrail.cli.shipped import shipped
 from guardrail.core.breaker import Breaker
 from guardrail.core.bulkhead import Bulkhead
@@ -46,7 +46,7 @@ def test_without_a_terminal_it_prints_lines_proves_all_it_claims_and_leaves_noth
     assert time.monotonic() - began < 40
     assert "\x1b" not in shown
     assert all(f"{number}/6 {act.title}" in shown for number, act in enumerate(ACTS, 1))
-    assert "demo.yaml:20:5: unknown key 'open_fro'; did you mean 'open_for'?" in shown
+    assert "demo.yaml:21:5: unknown key 'open_fro'; did you mean 'open_for'?" in shown
     summary = shown.partition("claimed, measured")[2]
     assert (13, 0) == (len(re.findall("^  yes  ", summary, re.MULTILINE)), summary.count("NO "))
     assert "13 of 13 claims hold" in summary
@@ -73,7 +73,7 @@ def test_an_interrupt_ends_it_at_once_with_130_and_leaves_nothing_behind(tmp_pat
 def played(*acts):
     """Play acts as briefly as possible, see that no thread is left of it, and return the exit code."""
     threads = threading.enumerate()
-    code = run(5, plain=True, acts=acts)
+    code = run(5, True, acts)
     assert threads == threading.enumerate()
     return code
 
@@ -81,7 +81,7 @@ def played(*acts):
 @pytest.fixture(autouse=True)
 def soon(monkeypatch):
     """What never comes is not waited for as long as in earnest."""
-    monkeypatch.setattr(demo_stage, "DEADLINE_S", 1.2)
+    monkeypatch.setattr(stage, "DEADLINE_S", 1.2)
 
 
 def refuted(capsys):
@@ -156,7 +156,7 @@ def test_it_notices_that_a_bulkhead_lets_everybody_in(monkeypatch, capsys):
 
 
 def test_it_notices_that_it_takes_too_long(monkeypatch, capsys):
-    monkeypatch.setattr(demo, "LONGEST_S", 0.3)
+    monkeypatch.setattr(show, "LONGEST_S", 0.3)
     assert 1 == played(TOO_MANY)
     assert "the demo ends within 40 s" in refuted(capsys)
 
@@ -171,7 +171,7 @@ def test_on_a_terminal_it_draws_the_rules_the_customers_and_what_was_found(tmp_p
     screen = LiveScreen(
         Console(file=out, force_terminal=True, width=100, height=40, color_system=None, highlight=False)
     )
-    found = asyncio.run(demo.perform(screen, rule_file, 0.4, [EDIT]))
+    found = asyncio.run(show.perform(screen, rule_file, 0.4, [EDIT]))
     drawn = out.getvalue()
     for text in [
         "1 of 1   The rule file is edited",

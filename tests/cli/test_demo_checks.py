@@ -2,23 +2,20 @@
 
 import pytest
 
-from guardrail.cli.demo_checks import (
-    Move,
+from guardrail.cli.demo.checks import (
     Rate,
-    closed,
     enforced_in_time,
     held_to,
-    kept_apart,
-    left_alone,
     mistake_shown,
     nothing_else,
-    opened,
     polite_unharmed,
     retry_is_exact,
     taken_up,
     used_stays_used,
 )
-from guardrail.cli.demo_traffic import Answer, quantiles
+from guardrail.cli.demo.failure_checks import closed, kept_apart, left_alone, opened
+from guardrail.cli.demo.hearing import Move
+from guardrail.cli.demo.traffic import Answer, quantiles
 from guardrail.errors import Problem
 
 RATE, EDITED = Rate(10, 1, "10/s"), Rate(2, 1, "2/s")
@@ -73,8 +70,8 @@ ROWS = [
         mistake_shown([Problem("no", "f", 2, 3)], (2, 3), [LOST], unchanged=True),
         False,
     ),
-    ("a mended file", taken_up(0.5), True),
-    ("a mended file that is ignored", taken_up(None), False),
+    ("a mended file", taken_up("", 0.5), True),
+    ("a mended file that is ignored", taken_up("", None), False),
     ("early no, later yes", retry_is_exact(refused(), refused(0.1, retry_after=0.4), let_in(0.51)), True),
     ("early no, with another time", retry_is_exact(refused(), refused(0.1, retry_after=0.3), let_in(0.51)), False),
     ("early no, later no", retry_is_exact(refused(), refused(0.1, retry_after=0.4), refused(0.51)), False),

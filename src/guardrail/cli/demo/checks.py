@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from guardrail.cli.demo_traffic import Answer, quantiles
+from guardrail.cli.demo.traffic import Answer
 from guardrail.errors import Problem
 
 ROUNDED_S = 2e-6  # two times, each rounded to a microsecond
@@ -27,26 +27,30 @@ class Check(NamedTuple):
 
 
 class Rate(NamedTuple):
-    """Hold the numbers of a token bucket whose burst is its amount."""
+    """Hold the numbers of a token bucket.
+
+    Attributes:
+        burst: None: its amount.
+    """
 
     amount: int
     period_s: int
     text: str
+    burst: int | None = None
+
+    @property
+    def at_once(self) -> int:
+        """The most that can be spent at once."""
+        return self.amount if self.burst is None else self.burst
 
     def most(self, seconds: float) -> int:
         """Return the most that may be let in in any span of so many seconds."""
-        return self.amount + math.floor(Fraction(seconds) * self.amount / self.period_s)
+        return self.at_once + math.floor(Fraction(seconds) * self.amount / self.period_s)
 
-
-class Move(NamedTuple):
-    """Hold one move of the breaker, and how often the supplier had been called and stood in for by then."""
-
-    at: float
-    from_state: str
-    to_state: str
-    reason: str
-    supplier_calls: int
-    stood_in: int
+    def share(self, count: int) -> Rate:
+        """Return what each of *count* processes may let in by itself."""
+        text = f"1/{count} of {self.text}"
+        return Rate(self.amount, self.period_s * count, text, max(1, self.at_once // count))
 
 
 def span(answers: Sequence[Answer]) -> float:
@@ -64,15 +68,17 @@ def held_to(claim: str, rate: Rate, rule: str, answers: Sequence[Answer]) -> Che
 
 
 def enforced_in_time(
-    written_at: float, first: Answer | None, rate: Rate, before: Rate, answers: Sequence[Answer]
+    written_at: float, first: Answer | None, rate: Rate, before: Rate, answers: Sequence[Answer], places: int = 1
 ) -> Check:
     """Check that an edited rate refused a call within a second, and let in no more than its law allows from then on.
 
     Args:
-        first: The first answer that names the new rate.
+        first: The first answer that names the new rate; of several places, of the one that was last to give it.
         answers: Those of one customer whose requests were sent after it.
+        places: In so many places.
     """
-    claim = f"the file is edited: {rate.text} instead of {before.text} is enforced within a second"
+    everywhere = f" by all {places} processes" if places > 1 else ""
+    claim = f"the file is edited: {rate.text} instead of {before.text} is enforced{everywhere} within a second"
     if first is None:
         return Check(claim, "not at all", holds=False)
     delay, let_in, seconds = first.received - written_at, sum(one.allowed for one in answers), span(answers)
@@ -115,11 +121,9 @@ def mistake_shown(
     return Check(claim, f"{shown._replace(excerpt=None)}; {served} calls let in meanwhile", served > 0)
 
 
-def taken_up(delay: float | None) -> Check:
-    """Check that the mended file came into force."""
-    return Check(
-        "the mended file is taken up", "not at all" if delay is None else f"after {delay:.2f} s", delay is not None
-    )
+def taken_up(claim: str, delay: float | None) -> Check:
+    """Check that another file came into force."""
+    return Check(claim, "not at all" if delay is None else f"after {delay:.2f} s", delay is not None)
 
 
 def retry_is_exact(refused: Answer | None, early: Answer | None, retry: Answer | None) -> Check:
@@ -133,64 +137,6 @@ def retry_is_exact(refused: Answer | None, early: Answer | None, retry: Answer |
     earlier = f"let in after {passed[1]:.3f} s" if early.allowed else f"refused after {passed[1]:.3f} s"
     measured = f"told {seconds:.6f} s; {earlier}, {'let in' if retry.allowed else 'refused'} after {seconds:.6f} s"
     return Check(claim, measured, retry.allowed and told and (in_time or not early.allowed))
-
-
-def opened(failing_since: float, moves: Sequence[Move]) -> Check:
-    """Check that the breaker opened after its dependency began to fail."""
-    claim = "the supplier fails: its breaker opens"
-    first = next((one for one in moves if one.at >= failing_since and one.to_state == "open"), None)
-    if first is None:
-        return Check(claim, "it never opened", holds=False)
-    return Check(claim, f"after {first.at - failing_since:.2f} s: {first.reason}", first.from_state == "closed")
-
-
-def left_alone(between: tuple[Move, Move] | None, prices: Sequence[Answer], failing: Sequence[Answer]) -> Check:
-    """Check that while the breaker was open nobody called the dependency, and every caller got the fallback.
-
-    Args:
-        between: An opening of the breaker and the move after it; None: nobody got the fallback while it was open.
-        prices: Answers of the page that needs the dependency.
-        failing: Those from before the opening, for their latency.
-    """
-    claim = "while it is open callers get the last known price, and the supplier is left alone"
-    if between is None:
-        return Check(claim, "nobody got it", holds=False)
-    opening, trying = between
-    calls, stood_in = trying.supplier_calls - opening.supplier_calls, trying.stood_in - opening.stood_in
-    answers = [one for one in prices if one.sent >= opening.at and one.received <= trying.at and one.status != 429]
-    others = [one for one in answers if "last known" not in one.page]
-    slow, fast = (quantiles([one.received - one.sent for one in some if one.allowed]) for some in (failing, answers))
-    pace = f"; {fast[0]:.0f} ms instead of {slow[0]:.0f}" if slow and fast else ""
-    measured = f"{stood_in} callers got it, the supplier was called {calls} times{pace}"
-    if others:
-        measured = f"{len(others)} callers got something else: {others[0].status} {others[0].page}"
-    return Check(claim, measured, calls == 0 and stood_in > 0 and not others)
-
-
-def closed(well_since: float, moves: Sequence[Move], answer: Answer | None) -> Check:
-    """Check that the breaker closed by way of a trial, and that the dependency answers again."""
-    claim = "the supplier is well again: the breaker tries it out and closes"
-    steps = [one.to_state for one in moves]
-    if answer is None or steps[-2:] != ["half_open", "closed"]:
-        return Check(claim, "it did not close", holds=False)
-    measured = f"after {moves[-1].at - well_since:.2f} s; the price is {answer.page or answer.body}"
-    return Check(claim, measured, answer.allowed and "last known" not in answer.page)
-
-
-def kept_apart(places: int, most_inside: int, early: Sequence[Answer], late: Sequence[Answer], after: Answer) -> Check:
-    """Check that a bulkhead let in as many as it has places, and refused the others while those were inside.
-
-    Args:
-        early: What was answered while the places were taken.
-        late: What was answered when they were left.
-        after: What a call afterwards was answered.
-    """
-    claim = f"a bulkhead of {places}: never more inside, the others are refused meanwhile, places come back"
-    full, inside = sum(one.status == 503 for one in early), sum(one.allowed for one in late)
-    again = "let in" if after.allowed else "refused"
-    measured = f"{inside} inside, {full} refused meanwhile, at most {most_inside} at once; the next one {again}"
-    holds = most_inside == places == inside and full == len(early) and bool(early) and after.allowed
-    return Check(claim, measured, holds and len(late) == places)
 
 
 def polite_unharmed(names: Sequence[str], answers: Sequence[Answer]) -> Check:

@@ -1,0 +1,1 @@
+"""`guardrail diff`: what other rules change for whom, and what becomes of the state."""

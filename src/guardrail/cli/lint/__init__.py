@@ -1,0 +1,1 @@
+"""`guardrail lint`: rules that can do nothing, or less than they seem to."""

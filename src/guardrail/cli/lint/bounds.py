@@ -1,0 +1,101 @@
+"""Rules held against rules: which of two can never say no where the other says yes.
+
+Law: a yes is certain: every call that the one lets in, whatever its history, the other lets in too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from guardrail.cli.lint.coverage import covers_calls
+from guardrail.core.limit import ceil_div
+
+if TYPE_CHECKING:
+    from guardrail.rules.model import BulkheadRule, LimitRule, Rule
+
+_SUB_WINDOWS = 10
+_BUCKETS = {"token_bucket", "leaky_bucket"}
+
+
+def is_idle_under(loose: Rule, tight: Rule) -> bool:
+    """Tell whether *loose* can never refuse a call that *tight* lets in."""
+    if loose.name == tight.name or not _is_enforced(tight) or loose.kind != tight.kind:
+        return False
+    if not _counts_at_least(tight, loose) or not covers_calls(tight, loose):
+        return False
+    if loose.kind == "limit" and tight.kind == "limit":
+        return _charges_at_least(tight, loose) and _is_within(tight, loose)
+    if loose.kind == "bulkhead" and tight.kind == "bulkhead":
+        return _has_fewer_places(tight, loose)
+    return False
+
+
+def _is_enforced(rule: Rule) -> bool:
+    return rule.mode == "enforce" and rule.enforce == 1
+
+
+def _counts_at_least(tight: Rule, loose: Rule) -> bool:
+    """Tell whether all calls that share a state of *loose* share one of *tight*."""
+    return set(tight.key) <= set(loose.key)
+
+
+def _charges_at_least(tight: LimitRule, loose: LimitRule) -> bool:
+    """Tell whether whatever *loose* charges, *tight* charges too, for all processes that *loose* counts together."""
+    if tight.overrides or loose.overrides or tight.max_wait_us:
+        return False
+    if tight.charge == "failure" and loose.charge != "failure":
+        return False
+    if tight.scope == "local" and loose.scope == "shared":
+        return False
+    if tight.scope == "shared" and tight.on_store_error != ("deny" if loose.scope == "local" else loose.on_store_error):
+        return False
+    same = tight.cost == loose.cost
+    return same or (isinstance(tight.cost, int) and isinstance(loose.cost, int) and tight.cost >= loose.cost)
+
+
+def _is_within(tight: LimitRule, loose: LimitRule) -> bool:
+    """Tell whether the most that *tight* lets in within any span is no more than *loose* does."""
+    amount, period_us = loose.rate.amount, loose.rate.period_us
+    match loose.algorithm:
+        case "token_bucket" | "leaky_bucket":
+            at_once = most_at_once(tight)
+            slower = tight.rate.amount * period_us <= amount * tight.rate.period_us
+            return at_once <= loose.limit().capacity and slower
+        case "sliding_log":
+            return most_within(tight, period_us) <= amount
+        case "sliding_window":
+            if (tight.algorithm, tight.rate.period_us) == (loose.algorithm, period_us):
+                return tight.rate.amount <= amount
+            return most_within(tight, ceil_div(period_us, _SUB_WINDOWS) * (_SUB_WINDOWS + 1)) <= amount
+        case "fixed_window":
+            if tight.algorithm == "fixed_window" and period_us % tight.rate.period_us == 0:
+                return tight.rate.amount * (period_us // tight.rate.period_us) <= amount
+            return most_within(tight, period_us) <= amount
+        case _:
+            assert_never(loose.algorithm)
+
+
+def most_at_once(rule: LimitRule) -> int:
+    """Return the part of the bound that does not grow with time."""
+    if rule.algorithm in _BUCKETS:
+        return rule.limit().capacity
+    return 2 * rule.rate.amount if rule.algorithm == "fixed_window" else rule.rate.amount
+
+
+def most_within(rule: LimitRule, span_us: int) -> int:
+    """Return a bound on what a limit lets in within any span."""
+    amount, period_us = rule.rate.amount, rule.rate.period_us
+    if rule.algorithm in _BUCKETS:
+        return rule.limit().capacity + span_us * amount // period_us
+    windows = ceil_div(span_us, period_us) + (1 if rule.algorithm == "fixed_window" else 0)
+    return amount * windows
+
+
+def _has_fewer_places(tight: BulkheadRule, loose: BulkheadRule) -> bool:
+    if tight.scope == "local" and loose.scope == "shared":
+        return False
+    if (
+        tight.scope != loose.scope or tight.max_wait_us
+    ):  # a call can hold a place of the one while it waits for the other
+        return False
+    return tight.max_concurrent <= loose.max_concurrent
