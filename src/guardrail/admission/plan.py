@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from guardrail.admission.call import LONGEST_KEY, Call, key_of
 from guardrail.admission.limit_gate import LimitGate
 from guardrail.admission.permit import Permit, aenter, apeek, enter, peek
-from guardrail.admission.quick import LocalWay, Way
+from guardrail.admission.quick import LocalWay, QuickPermit
 from guardrail.admission.quick_shared import SharedWay
 from guardrail.core.token_bucket import TokenBucket
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from guardrail.admission.gate import Gate
     from guardrail.admission.ledger import Ledger
     from guardrail.core.verdict import Decision
+
+Way = LocalWay | SharedWay
 
 
 class Plan:
@@ -40,21 +42,23 @@ class Plan:
         parts = gates[0].key if gates else ()
         self._name = parts[0][0] if len(parts) == 1 and len(parts[0]) == 1 else None
 
+    def begin(self, get: Get, cost: int) -> QuickPermit | None:
+        """Decide a call, or begin to, where there is a quick way; None: only the flow can."""
+        return None if self.way is None else self.way.begin(self.resource, self._key(get), cost)
+
     def enter(self, get: Get, cost: int, max_wait_us: int | None) -> Permit:
         """Take one call through the gates, waiting in this thread. Never raises Refused."""
-        if self.way is not None:
-            permit = self.way.enter(self.resource, self._key(get), cost)
-            if permit is not None:
-                return permit
-        return enter(self.gates, Call(self.resource, get, cost, max_wait_us), self.ledger)
+        begun = self.begin(get, cost)
+        if begun is None:
+            return enter(self.gates, Call(self.resource, get, cost, max_wait_us), self.ledger)
+        return begun if begun.is_decided else ask(self.way, begun)
 
     async def aenter(self, get: Get, cost: int, max_wait_us: int | None) -> Permit:
         """Take one call through the gates, waiting in this task. Never raises Refused."""
-        if self.way is not None:
-            permit = await self.way.aenter(self.resource, self._key(get), cost)
-            if permit is not None:
-                return permit
-        return await aenter(self.gates, Call(self.resource, get, cost, max_wait_us), self.ledger)
+        begun = self.begin(get, cost)
+        if begun is None:
+            return await aenter(self.gates, Call(self.resource, get, cost, max_wait_us), self.ledger)
+        return begun if begun.is_decided else await aask(self.way, begun)
 
     def peek(self, get: Get, cost: int, max_wait_us: int | None) -> Decision:
         """Return the decision that such a call would get now. Takes nothing and never waits for a rule."""
@@ -87,3 +91,15 @@ def way_past(gates: Sequence[Gate]) -> Way | None:
         if isinstance(limit, TokenBucket) and gate.states.limit == limit and not gate.overrides:
             return LocalWay(gate, limit)
     return None
+
+
+def ask(way: Way | None, begun: QuickPermit) -> Permit:
+    """Ask the store for a permit that is still to be decided."""
+    assert isinstance(way, SharedWay)
+    return way.ask(begun)
+
+
+async def aask(way: Way | None, begun: QuickPermit) -> Permit:
+    """Ask as `ask` does, from a task."""
+    assert isinstance(way, SharedWay)
+    return await way.aask(begun)

@@ -7,7 +7,7 @@ attempt is made up only when somebody looks at the permit or settles it: a limit
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from guardrail.admission.attempt import Attempt
 from guardrail.admission.call import Call
@@ -21,26 +21,23 @@ if TYPE_CHECKING:
     from guardrail.core.token_bucket import BucketState, TokenBucket
 
 
-class Way(Protocol):
-    """Decide a call by its key; None: only the flow can."""
-
-    def enter(self, resource: str, key: str, cost: int) -> Permit | None: ...
-
-    async def aenter(self, resource: str, key: str, cost: int) -> Permit | None: ...
-
-
 class QuickPermit(Permit, ABC):
-    """Say whether a call may go ahead that only a limit was asked about."""
+    """Say whether a call may go ahead that only a limit was asked about.
 
-    __slots__ = ("_cost", "_granted", "_key", "resource")
+    Attributes:
+        is_decided: Nothing need be asked any more.
+    """
 
-    def __init__(self, resource: str, key: str, cost: int, *, granted: bool) -> None:
+    __slots__ = ("_cost", "_granted", "_key", "is_decided", "resource")
+
+    def __init__(self, resource: str, key: str, cost: int, *, granted: bool, is_decided: bool = True) -> None:
         self._made = self._decision = None
         self._is_over = self.is_held = False
         self.resource = resource
         self._key = key
         self._cost = cost
         self._granted = granted
+        self.is_decided = is_decided
 
     @property
     def _attempt(self) -> Attempt:
@@ -107,7 +104,8 @@ class LocalWay:
         self._cell, self._find = cells_of(gate)
         self._now_us = gate.ledger.clock.now_us
 
-    def enter(self, resource: str, key: str, cost: int) -> Permit | None:
+    def begin(self, resource: str, key: str, cost: int) -> LocalPermit | None:
+        """Decide a call; None: only the flow can."""
         limit, ledger = self._limit, self._ledger
         spent = self.gate.fixed_cost(cost) * limit.p
         debt = now_us = steps = resets = 0
@@ -129,6 +127,3 @@ class LocalWay:
         if ledger.deferred:
             ledger.drain()
         return LocalPermit(self, resource, key, cost, (debt, now_us), (steps, resets)) if admitted else None
-
-    async def aenter(self, resource: str, key: str, cost: int) -> Permit | None:
-        return self.enter(resource, key, cost)

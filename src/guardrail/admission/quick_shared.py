@@ -33,23 +33,18 @@ class SharedPermit(QuickPermit):
     def __init__(
         self, way: SharedWay, resource: str, key: str, cost: int, check: Check, sent_us: int, mark: object
     ) -> None:
-        super().__init__(resource, key, cost, granted=False)
+        super().__init__(resource, key, cost, granted=False, is_decided=False)
         self.check = check
         self.found: Reply | Refusal | None = None
         self._way = way
         self._sent_us = sent_us
         self._mark = mark
 
-    @property
-    def is_decided(self) -> bool:
-        """Tell whether nothing need be asked."""
-        return self.found is not None
-
     def heard(self, reply: Reply) -> None:
         """Take in what the store said."""
         ledger = self._way.gate.ledger
         self.found = reply
-        self._granted = reply.allowed
+        self._granted, self.is_decided = reply.allowed, True
         self._heard_us, self._forks = ledger.clock.now_us(), ledger.forks
         if not reply.allowed:
             check, state = self.check, reply.states[0]
@@ -95,24 +90,8 @@ class SharedWay:
         self.gate = gate
         self.shared = shared
 
-    def enter(self, resource: str, key: str, cost: int) -> Permit | None:
-        permit = self._permit(resource, key, cost)
-        if permit is None:
-            return None
-        if permit.is_decided:
-            return concluded(permit, self.gate.ledger, resource)
-        return self._heard(permit, self.shared.ask((permit.check,)))
-
-    async def aenter(self, resource: str, key: str, cost: int) -> Permit | None:
-        permit = self._permit(resource, key, cost)
-        if permit is None:
-            return None
-        if permit.is_decided:
-            return concluded(permit, self.gate.ledger, resource)
-        return self._heard(permit, await self.shared.aask((permit.check,)))
-
-    def _permit(self, resource: str, key: str, cost: int) -> SharedPermit | None:
-        """Return the permit of a call that is known to be refused, or still to be decided."""
+    def begin(self, resource: str, key: str, cost: int) -> SharedPermit | None:
+        """Decide a call that is known to be refused, or return a permit to ask for; None: only the flow can."""
         gate, shared = self.gate, self.shared
         place = shared.place_for(key) if gate.key else shared.only_place
         if place is None:
@@ -120,10 +99,27 @@ class SharedWay:
         limit = gate.terms_by_key(key).limit if gate.overrides else gate.terms.limit
         taken = cost if gate.cost is None else gate.fixed_cost(cost)
         refusals = shared.refusals
-        our_us, mark = refusals.now_us(), refusals.mark(place)
-        permit = SharedPermit(self, resource, key, cost, Check(place, limit, taken), our_us, mark)
-        permit.found = refusals.recall(place, limit, taken, 0, our_us)
+        our_us = refusals.now_us()
+        mark = refusals.mark(place)
+        found = refusals.recall(place, limit, taken, 0, our_us)
+        if found is None:
+            return SharedPermit(self, resource, key, cost, Check(place, limit, taken), our_us, mark)
+        check = found.check if found.check.cost == taken else Check(place, limit, taken)
+        permit = SharedPermit(self, resource, key, cost, check, our_us, mark)
+        permit.found, permit.is_decided = found, True
+        if gate.ledger.listeners:
+            concluded(permit, gate.ledger, resource)
         return permit
+
+    def ask(self, permit: QuickPermit) -> Permit:
+        """Ask the store, and return what the call gets."""
+        assert isinstance(permit, SharedPermit)
+        return self._heard(permit, self.shared.ask((permit.check,)))
+
+    async def aask(self, permit: QuickPermit) -> Permit:
+        """Ask as `ask` does, from a task."""
+        assert isinstance(permit, SharedPermit)
+        return self._heard(permit, await self.shared.aask((permit.check,)))
 
     def _heard(self, permit: SharedPermit, answer: Reply | Unavailable) -> Permit:
         if isinstance(answer, Unavailable):

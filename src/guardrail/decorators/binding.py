@@ -11,7 +11,7 @@ from guardrail.admission.call import Call, KeyParts, KeyReader
 from guardrail.admission.closures import COST_OF_A_CALL, SLOW, Slow
 from guardrail.admission.compiled import NO_KEY, Compiled, compile_gates
 from guardrail.admission.permit import Permit, aenter, enter
-from guardrail.admission.plan import way_past
+from guardrail.admission.plan import aask, ask, way_past
 from guardrail.admission.single import Numbers, Shape, limited, limited_by_key, placed, watched
 from guardrail.decorators.arguments import Arguments
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from guardrail.admission.gate import Gate
     from guardrail.admission.host import Host
     from guardrail.admission.ledger import Ledger
-    from guardrail.admission.quick import Way
+    from guardrail.admission.plan import Way
     from guardrail.decorators.fallback import Fallback
     from guardrail.decorators.kinds import CallableKind
 
@@ -108,18 +108,18 @@ class Binding:
         """Take one call through the flow, waiting in this thread."""
         plan = self.current()
         if plan.way is not None:
-            permit = plan.way.enter(self.resource, plan.key(args, kwargs), COST_OF_A_CALL)
-            if permit is not None:
-                return _held(permit)
+            begun = plan.way.begin(self.resource, plan.key(args, kwargs), COST_OF_A_CALL)
+            if begun is not None:
+                return _held(begun if begun.is_decided else ask(plan.way, begun))
         return _held(enter(plan.gates, self._call(args, kwargs), plan.ledger))
 
     async def aenter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Permit:
         """Take one call through the flow, waiting in this task."""
         plan = self.current()
         if plan.way is not None:
-            permit = await plan.way.aenter(self.resource, plan.key(args, kwargs), COST_OF_A_CALL)
-            if permit is not None:
-                return _held(permit)
+            begun = plan.way.begin(self.resource, plan.key(args, kwargs), COST_OF_A_CALL)
+            if begun is not None:
+                return _held(begun if begun.is_decided else await aask(plan.way, begun))
         return _held(await aenter(plan.gates, self._call(args, kwargs), plan.ledger))
 
     def answers(self, error: BaseException) -> Fallback | None:
