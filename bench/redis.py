@@ -53,7 +53,7 @@ JOBS = {
     "threads": Job(f"{THREADS} threads, 1,000 keys", 3_200, 2.5, least=True),
     "storm": Job("refusal storm, 1 thread, 1 key", 400, 20, least=True),
     "storm, many": Job("refusal storm, 1 thread, 1,000 keys", 1_000, 20, least=True),
-    "async storm": Job("refusal storm, 100 tasks, 1 key", 1_000, 20, least=True),
+    "async storm": Job("refusal storm, 100 tasks, 1 key", 2_000, 20, least=True),
     "async storm, many": Job("refusal storm, 100 tasks, 1,000 keys", 2_000, 20, least=True),
 }
 Rates = dict[str, dict[str, list[float]]]  # job, subject: decisions a second, one for each round
@@ -92,6 +92,7 @@ def sync_rounds(url: str, rounds: int, scale: float, rates: Rates) -> None:
     scarce = {name: make(url, SCARCE) for name, make in SYNC.items() if name != BARE}
     for take in scarce.values():
         called(take, SPENT, expected=True)  # takes the only one there is
+        called(take, SPENT, expected=False)  # a storm is what comes after the first refusal
     with ThreadPoolExecutor(THREADS) as pool:
         for take in plenty.values():
             list(pool.map(lambda part, take=take: called(take, part, expected=True), shared_out(MANY, 200, THREADS)))
@@ -117,7 +118,8 @@ async def async_rounds(url: str, rounds: int, scale: float, rates: Rates) -> Non
     plenty = {name: make(url, PLENTY) for name, make in ASYNC.items()}
     scarce = {name: make(url, SCARCE) for name, make in ASYNC.items() if name != BARE}
     for take in scarce.values():
-        await asyncio.gather(*[acalled(take, part, expected=True) for part in shared_out(SPENT, 1000, 500)])
+        for expected in (True, False):
+            await asyncio.gather(*[acalled(take, part, expected) for part in shared_out(SPENT, 1000, 500)])
     for take in plenty.values():
         await asyncio.gather(*[acalled(take, part, expected=True) for part in shared_out(MANY, 1000, 500)])
     for _ in range(rounds):

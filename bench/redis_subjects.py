@@ -6,6 +6,7 @@ peers get connections enough for every task, and a limiter for each key where on
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import limits
@@ -222,7 +223,7 @@ ASYNC: Mapping[str, Callable[[str, Rate], ATake]] = {
     "guard.atry_enter": aour_guard,
     "@guard.guarded": aour_function,
     "limits": alimits_window("redispy"),
-    "limits (coredis)": alimits_window("coredis"),
+    **({"limits (coredis)": alimits_window("coredis")} if find_spec("coredis") else {}),
     "throttled-py": athrottled_bucket,
     "pyrate-limiter": apyrate_bucket,
 }

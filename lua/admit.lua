@@ -146,7 +146,7 @@ end
 local reply, said = {digits(now_us)}, 1
 
 -- Charge, if it shall, whether or not there is room. That the clock stepped back is written down in any case.
-local function settle(key, step, charges)
+local function commit(key, step, charges)
   local limit, kept = step.limit, read(key, step.limit)
   local first, second, era, ahead = standing(kept, limit)
   charges = charges and step.cost > 0
@@ -171,7 +171,7 @@ local function decide(start, last)
   reply[verdict] = allowed and '1' or '0'
   if plan[start].peeks then return end
   for place = start, last do
-    settle(KEYS[place], plan[place], allowed and allows[place])
+    commit(KEYS[place], plan[place], allowed and allows[place])
   end
 end
 
@@ -209,7 +209,7 @@ while place <= last do
   elseif step.asks then
     decide_one(key, step)
   elseif step.op == 'o' then
-    settle(key, step, true)
+    commit(key, step, true)
   elseif step.op == 'g' then
     give_back(key, step)
   else

@@ -193,8 +193,9 @@ function sliding_log.store(key, header, state, _, lifetime_ms)
   end
 end
 
--- What is told of the state `at` this moment, as pairs of time and units: what says the same of this cost until the call
--- may go ahead, and of all that is used. Those up to the one whose leaving lets the call in, then the newest with the rest.
+-- What is told of the state `at` this moment, as pairs of time and units: what says the same of this cost until the
+-- call may go ahead, and of all that is used. Those up to the one whose leaving lets the call in, then the newest with
+-- the rest.
 function sliding_log.told(limit, state, _, cost)
   if is_empty(state) then return '0' end
   local all, newest = used(state), state.entries.count
@@ -203,17 +204,17 @@ function sliding_log.told(limit, state, _, cost)
   if excess > 0 and cost > 0 and cost <= limit.limit then
     leaving = bisect(state, function(place) return units_to(state, place) >= excess end)
   end
-  local pairs, units = {}, 0
+  local told, units = {}, 0
   for place = max(state.first, leaving - MOST_TOLD + 1), leaving do
-    pairs[#pairs + 1] = digits(time_at(state, place))
-    pairs[#pairs + 1] = digits(units_to(state, place) - units)
+    told[#told + 1] = digits(time_at(state, place))
+    told[#told + 1] = digits(units_to(state, place) - units)
     units = units_to(state, place)
   end
   if leaving < newest then
-    pairs[#pairs + 1] = digits(newest_us(state))
-    pairs[#pairs + 1] = digits(all - units)
+    told[#told + 1] = digits(newest_us(state))
+    told[#told + 1] = digits(all - units)
   end
-  return #pairs .. ' ' .. concat(pairs, ' ')
+  return #told .. ' ' .. concat(told, ' ')
 end
 
 return sliding_log

@@ -15,6 +15,13 @@ PACKAGE = Path(__file__).parents[1] / "src" / "guardrail"
 FACE = "__init__"
 ANYTHING = "*"
 
+# What adapters may use of the house: of the rules only what names and numbers are written like.
+HOUSE = "default guard admission decorators.options rules core clock errors telemetry.events"
+GRPC = (
+    *("grpc", "grpc_aio", "grpc_aio_channels", "grpc_aio_client", "grpc_aio_served", "grpc_aio_server"),
+    *("grpc_aio_stream", "grpc_aio_threads", "grpc_arity", "grpc_refused", "grpc_served", "grpc_server"),
+)
+
 # room: what it may import of this house, and of third parties. A room is a file or folder of src/guardrail; a more
 # exact row ("telemetry/log") goes before that of its folder. A dotted name admits only that module of a room.
 TABLE: dict[str, str] = {
@@ -28,6 +35,18 @@ TABLE: dict[str, str] = {
     "stores": "core rules.durations rules.spelling clock errors telemetry.events",
     "admission": "core clock errors rules stores.protocol telemetry.events telemetry.notify",
     "decorators": "admission rules core clock errors | wrapt",
+    "adapters/httpx": f"{HOUSE} | httpx",
+    "adapters/httpx2": f"{HOUSE} | httpx2",
+    "adapters/requests": f"{HOUSE} | requests",
+    "adapters/aiohttp": f"{HOUSE} | aiohttp",
+    "adapters/celery": f"{HOUSE} | celery kombu",
+    "adapters/fastapi": f"{HOUSE} | fastapi starlette",
+    "adapters/fastapi_user": f"{HOUSE} | fastapi starlette",
+    "adapters/django": f"{HOUSE} | asgiref django",
+    "adapters/grpc_status": f"{HOUSE} | grpc google",
+    "adapters/grpc_client": f"{HOUSE} | grpc wrapt",
+    **{f"adapters/{name}": f"{HOUSE} | grpc" for name in GRPC},
+    "adapters": HOUSE,
     "rulebook": "decorators admission stores rules sources telemetry core clock errors",
     "guard": "rulebook decorators admission stores rules sources telemetry core clock errors",
     "default": "guard rulebook decorators admission",

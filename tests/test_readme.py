@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from guardrail import RuleSet
+from guardrail.stores.contact import RIGHTS
 from guardrail.testing import FakeClock, substituted
 
 README = Path(__file__).parents[1] / "README.md"
@@ -32,6 +33,11 @@ def test_each_rule_file_is_valid():
     assert len(files) >= 2
     for text in files:
         assert len(RuleSet.parse(text)) >= 1
+
+
+def test_the_rights_it_names_are_those_a_store_needs():
+    acl = next(text for kind, text in BLOCKS if kind == "text" and text.startswith("ACL SETUSER"))
+    assert set(RIGHTS.split()) == {word for word in acl.split() if word.startswith("+")}
 
 
 def test_the_first_screen_holds_code_output_a_rule_file_and_the_two_commands():

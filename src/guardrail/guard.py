@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from guardrail.stores.protocol import Store
     from guardrail.telemetry.events import Listener
 
+IN_PROCESS = "memory://"
+
 
 class Guard(Rulebook):
     """Decide which calls may go ahead, by rules in code and in files that are edited while it runs.
@@ -38,7 +40,7 @@ class Guard(Rulebook):
 
     Args:
         rules: A file or folder (watched), a RuleSet, or a list of rule mappings. None: the path in GUARDRAIL_RULES, if set.
-        store: Where limits are counted that several processes share: an URL such as `redis://localhost:6379/0`, or a
+        store: Where limits are counted that several processes share: a URL such as `redis://localhost:6379/0`, or a
             RedisStore. None: the URL in GUARDRAIL_STORE, if set; `memory://`: in this process.
         clock: The source of time; default: the system's monotonic clock.
         listeners: Callables that receive events: refusals, breakers that move, reloads.
@@ -67,13 +69,13 @@ class Guard(Rulebook):
     ) -> None:
         check_arguments(max_keys, listeners, clock)
         ledger = Ledger(SystemClock() if clock is None else clock, max_keys, tuple(listeners))
-        shared_store = store_of(os.environ.get("GUARDRAIL_STORE") if store is None else store)
+        shared_store = store_of(store)
         mode_in_force = os.environ.get("GUARDRAIL_MODE") or mode
         rules = os.environ.get("GUARDRAIL_RULES") or None if rules is None else rules
         super().__init__(
             Host() if _host is None else _host, ledger, rules, overrides or {}, mode_in_force, shared_store
         )
-        self._owns_store = shared_store is not store  # made here from an URL, and closed here
+        self._owns_store = shared_store is not store  # made here from a URL, and closed here
         if shared_store is not None:
             shared_store.follow(lambda event: notify(ledger.listeners, [event]))
         self.breakers = Breakers(self._stock, self.named)
@@ -117,6 +119,15 @@ class Guard(Rulebook):
         """
         plan = self._plan(resource)
         return plan.enter(getter(resource, attributes), checked_cost(cost), wait_us_of(max_wait))
+
+    def at_once(self, resource: str, attributes: Mapping[str, object] | None = None, *, cost: int = 1) -> Permit | None:
+        """Admit one call, as `try_enter` does, where that needs neither a wait nor a store.
+
+        Returns:
+            The permit; None: ask `try_enter` or `atry_enter`, nothing has been taken.
+        """
+        begun = self._plan(resource).begin(getter(resource, attributes), checked_cost(cost))
+        return begun if begun is not None and begun.is_decided else None
 
     async def atry_enter(
         self,
@@ -177,7 +188,7 @@ class Guard(Rulebook):
             await shared.aforget(subjects)
 
     def close(self) -> None:
-        """End the watch over the rule files, and the connections to a store given as an URL.
+        """End the watch over the rule files, and the connections to a store given as a URL.
 
         Calls are still decided, by the rules as they are.
         """
@@ -240,20 +251,26 @@ def wait_us_of(max_wait: Duration | None) -> int | None:
 
 
 def store_of(store: object) -> Store | None:
-    """Return what is behind an URL, or a store as it is; None: there is nothing to share.
+    """Return what is behind a URL, or a store as it is; None: the URL in the environment, or nothing to share.
 
     Raises:
         ValueError: The URL is wrong.
         TypeError: It is no store.
     """
-    if store is None or store in {"", "memory://"}:
-        return None
+    source = "store"
+    if store is None:
+        source, store = "GUARDRAIL_STORE", os.environ.get("GUARDRAIL_STORE") or IN_PROCESS
     if isinstance(store, str):
+        if store in {"", IN_PROCESS}:
+            return None
         from guardrail.stores.redis import RedisStore
 
-        return RedisStore(store)
+        try:
+            return RedisStore(store)
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}; or '{IN_PROCESS}' for none") from None
     if isinstance(store, type) or not hasattr(store, "aadmit"):
-        raise TypeError(f"store must be an URL such as 'redis://localhost:6379/0', or a RedisStore, got {store!r}")
+        raise TypeError(f"store must be a URL such as 'redis://localhost:6379/0', or a RedisStore, got {store!r}")
     return cast("Store", store)
 
 

@@ -132,7 +132,7 @@ def test_a_store_given_as_an_url_is_made_and_closed_by_the_guard(clock, store, m
 @pytest.mark.parametrize("what", [1, FakeStore, object()])
 def test_what_is_no_store_is_refused_in_words(clock, what):
     with pytest.raises(
-        TypeError, match="store must be an URL such as 'redis://localhost:6379/0', or a RedisStore, got"
+        TypeError, match="store must be a URL such as 'redis://localhost:6379/0', or a RedisStore, got"
     ):
         guard_of(clock, limit(), store=what)
 
@@ -141,3 +141,16 @@ def test_the_wait_for_the_store_to_come_back_is_the_longest(away, shared):
     guard = shared(limit("1/min", name="l"), limit("5/min", name="d", on_store_error="deny"))
     away.outage = Unavailable(90 * S)
     assert ("d", 90.0) == (decided(guard).rule, decided(guard).retry_after)
+
+
+def test_what_is_wrong_with_the_environment_is_said_of_the_environment(monkeypatch):
+    monkeypatch.setenv("GUARDRAIL_STORE", "rediss//nowhere")
+    with pytest.raises(ValueError, match=r"GUARDRAIL_STORE: .*; or 'memory://' for none"):
+        Guard()
+    monkeypatch.setenv("GUARDRAIL_STORE", "")
+    Guard().close()
+
+
+def test_a_list_is_no_store():
+    with pytest.raises(TypeError, match=r"got \['redis://x'\]"):
+        Guard(store=["redis://x"])

@@ -15,6 +15,7 @@ from tests.cli.shell import ROOT, guardrail, process, python
 
 FULL = Path("/dev/full")  # writing to it is like writing to a full disk
 COMMANDS = ["init", "validate", "explain", "lint", "diff", "replay", "schema", "demo"]
+LINE = '10.0.0.1 - - [14/Nov/2023:22:13:20 +0000] "GET / HTTP/1.1" 200 5\n'
 RULES = "version: 1\nrules:\n  - {resource: a, kind: limit, rate: 1/s}\n"
 
 
@@ -48,12 +49,14 @@ def test_every_command_has_an_example_that_begins_with_its_name(command):
     assert max(map(len, done.out.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("command", ["init", "validate", "explain", "schema"])
+@pytest.mark.parametrize("command", ["init", "validate", "explain", "lint", "diff", "replay", "schema"])
 def test_the_examples_in_the_help_can_be_typed(tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rules").mkdir()
-    for name in "rules/a.yaml", "api.yaml", "jobs.yaml":
+    for name in "rules/a.yaml", "api.yaml", "jobs.yaml", "new.yaml":
         (tmp_path / name).write_text(RULES)
+    (tmp_path / "access.log").write_text(LINE)
+    (tmp_path / "calls.jsonl").write_text('{"time": 1, "method": "GET", "path": "/", "sub": "ann"}')
     (tmp_path / "jobs.yaml").write_text(RULES.replace("resource: a", "resource: jobs"))
     for example in guardrail(command, "--help").out.partition("Examples:\n")[2].splitlines():
         name, *words = split(example.partition(" > ")[0])
@@ -239,8 +242,8 @@ def test_no_traceback_whatever_is_typed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rules.yaml").write_text(RULES)
     (tmp_path / "noise.yaml").write_bytes(bytes(range(256)))
-    words = ["noise.yaml", "--attr", "=", "a=b", "--cost", "9" * 30, "", "*"]
-    for command in "validate", "explain":
+    words = ["noise.yaml", "--attr", "=", "a=b", "--cost", "9" * 30, "", "*", "--field", "."]
+    for command in "validate", "explain", "lint", "diff", "replay":
         for number, word in enumerate(words):
             for other in words[number:]:
                 assert guardrail(command, word, other, "--rules", "rules.yaml").code in {0, 1, 2}

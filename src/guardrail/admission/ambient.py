@@ -5,8 +5,8 @@ Law: they hold inside the `with` block and the tasks started in it, and nowhere 
 
 from __future__ import annotations
 
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, NamedTuple
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,15 +15,29 @@ if TYPE_CHECKING:
     from guardrail.admission.call import Get
 
 
-class Layer(NamedTuple):
-    """Hold what one block adds to those around it."""
+class Layer:
+    """Hold what one block adds to those around it. Nothing is copied: what is added may be worked out when asked for."""
 
-    everything: Mapping[str, object]
-    block: attributes | None = None
-    outer: Layer | None = None
+    __slots__ = ("added", "block", "outer")
+
+    def __init__(self, added: Mapping[str, object], block: attributes | None, outer: Layer | None) -> None:
+        self.added = added
+        self.block = block
+        self.outer = outer
+
+    def get(self, name: str) -> object:
+        """Return an attribute, the innermost one, or None."""
+        layer: Layer | None = self
+        while layer is not None:
+            value = layer.added.get(name, MISSING)
+            if value is not MISSING:
+                return value
+            layer = layer.outer
+        return None
 
 
-_around: ContextVar[Layer] = ContextVar("guardrail_attributes", default=Layer({}))  # noqa: B039  never changed
+MISSING = object()
+_around: ContextVar[Layer] = ContextVar("guardrail_attributes", default=Layer({}, None, None))  # noqa: B039  never changed
 
 
 class attributes:  # noqa: N801  used as a verb: `with attributes(tenant="acme"):`
@@ -38,8 +52,7 @@ class attributes:  # noqa: N801  used as a verb: `with attributes(tenant="acme")
         self._added = {**(added or {}), **named}
 
     def __enter__(self) -> None:
-        outer = _around.get()
-        _around.set(Layer({**outer.everything, **self._added}, self, outer))
+        _around.set(Layer(self._added, self, _around.get()))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -52,9 +65,28 @@ class attributes:  # noqa: N801  used as a verb: `with attributes(tenant="acme")
             layer = layer.outer
 
 
+def publish(added: Mapping[str, object]) -> Token[Layer]:
+    """Add attributes from here on, for code that is not a block, until `withdraw`. Looked up one by one, when asked for."""
+    return _around.set(Layer(added, None, _around.get()))
+
+
+def innermost() -> Mapping[str, object]:
+    """Return what was added last."""
+    return _around.get().added
+
+
+def withdraw(published: Token[Layer]) -> None:
+    """Take back what `publish` added.
+
+    Raises:
+        ValueError: That was in another context.
+    """
+    _around.reset(published)
+
+
 def getter(resource: str, given: Mapping[str, object] | None) -> Get:
     """Return a look-up: the resource itself, what is given with the call, then what is around it."""
-    around = _around.get().everything
+    around = _around.get()
 
     def get(name: str) -> object:
         if name == "resource":
@@ -67,4 +99,4 @@ def getter(resource: str, given: Mapping[str, object] | None) -> Get:
 
 def around(name: str) -> object:
     """Return an attribute of the call around us, or None."""
-    return _around.get().everything.get(name)
+    return _around.get().get(name)

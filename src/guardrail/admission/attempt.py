@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from guardrail.admission.call import Call
-    from guardrail.admission.gate import Gate
+    from guardrail.admission.gate import Gate, Standing
     from guardrail.admission.ledger import Ledger
     from guardrail.core.verdict import Outcome
 
@@ -62,6 +62,15 @@ class Attempt:
         return Decision.of(
             tuple(one.row.verdict(one.gate, shadow=one.watching) for one in asked if one.row is not None)
         )
+
+    def standings(self) -> list[Standing]:
+        """Return what is left of each limit with a key that does not just watch."""
+        limits = [
+            one for one in (*self.limits, *self.shared) if one.gate.key and not one.watching and one.row is not None
+        ]
+        limits.sort(key=lambda one: one.gate.order)
+        found = [one.row.standing(one.gate.name) for one in limits if one.row is not None]
+        return [standing for standing in found if standing is not None]
 
     def start(self, now_us: int) -> None:
         """Fix the time at which all waiting ends."""

@@ -7,7 +7,7 @@ Law: whatever of a rule does not depend on the call is worked out in the gate, o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from guardrail.admission.call import Call, KeyParts, falls_within, key_of
 from guardrail.core.verdict import Kind, Reason, Verdict
@@ -49,6 +49,16 @@ class Gate:
         return share != 1 and not falls_within(share.numerator, share.denominator, self.name, key)
 
 
+class Standing(NamedTuple):
+    """Hold what is left of one limit, in whole tokens and microseconds: what a header says, without a decision."""
+
+    rule: str
+    limit: int
+    remaining: int
+    reset_after_us: int
+    refill_us: int
+
+
 class Row:
     """Hold what one gate said of one call, in whole microseconds: a verdict that costs nothing until somebody looks."""
 
@@ -77,6 +87,12 @@ class Row:
         self.reset_after_us = reset_after_us
         self.wait_us = wait_us
         self.refill_us = refill_us
+
+    def standing(self, rule: str) -> Standing | None:
+        """Return what is left of a limit; None where that is not known."""
+        if self.capacity is None or self.remaining is None or self.reset_after_us is None or self.refill_us is None:
+            return None
+        return Standing(rule, self.capacity, self.remaining, self.reset_after_us, self.refill_us)
 
     def verdict(self, gate: Gate, *, shadow: bool) -> Verdict:
         """Return the same in seconds, for people."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from guardrail.admission.call import Call
-    from guardrail.admission.gate import Gate
+    from guardrail.admission.gate import Gate, Standing
     from guardrail.admission.ledger import Ledger
     from guardrail.core.verdict import Decision, Kind, Outcome
 
@@ -60,6 +60,10 @@ class Permit:
         if self._decision is None:
             self._decision = self._attempt.decision()
         return self._decision
+
+    def standings(self) -> Sequence[Standing]:
+        """Return what is left of each limit with a key, granted or not: what a header says, cheaper than a decision."""
+        return self._attempt.standings()
 
     def exit(self, error: BaseException | None = None, *, failed: bool = False, code: str | None = None) -> None:
         """End the call. Never waits and never raises.

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 from guardrail.admission.attempt import Attempt
 from guardrail.admission.call import Call
 from guardrail.admission.closures import cells_of
+from guardrail.admission.gate import Standing
 from guardrail.admission.limit_gate import AskedLimit
 from guardrail.admission.permit import Permit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from guardrail.admission.ledger import Ledger
     from guardrail.admission.limit_gate import LimitGate
     from guardrail.core.token_bucket import BucketState, TokenBucket
@@ -75,10 +78,22 @@ class LocalPermit(QuickPermit):
     def __init__(
         self, way: LocalWay, resource: str, key: str, cost: int, charged: BucketState, since: tuple[int, int]
     ) -> None:
-        super().__init__(resource, key, cost, granted=True)
+        self._made = self._decision = None
+        self._is_over = self.is_held = False
+        self.resource = resource
+        self._key = key
+        self._cost = cost
+        self._granted = self.is_decided = True
         self._way = way
         self._charged = charged
         self._since = since
+
+    def standings(self) -> Sequence[Standing]:
+        gate, limit = self._way.gate, self._way.limit
+        if not gate.key:
+            return ()
+        remaining, reset_after_us = limit.view(self._charged, self._charged[1])
+        return (Standing(gate.name, limit.burst, remaining, reset_after_us, limit.refill_us),)
 
     def _make(self) -> Attempt:
         gate = self._way.gate
@@ -95,18 +110,18 @@ class LocalWay:
     Between `acquire` and `release` nothing but integers is made, so no finalizer can run there.
     """
 
-    __slots__ = ("_cell", "_find", "_ledger", "_limit", "_now_us", "gate")
+    __slots__ = ("_cell", "_find", "_ledger", "_now_us", "gate", "limit")
 
     def __init__(self, gate: LimitGate, limit: TokenBucket) -> None:
         self.gate = gate
-        self._limit = limit
+        self.limit = limit
         self._ledger = gate.ledger
         self._cell, self._find = cells_of(gate)
         self._now_us = gate.ledger.clock.now_us
 
     def begin(self, resource: str, key: str, cost: int) -> LocalPermit | None:
         """Decide a call; None: only the flow can."""
-        limit, ledger = self._limit, self._ledger
+        limit, ledger = self.limit, self._ledger
         spent = self.gate.fixed_cost(cost) * limit.p
         debt = now_us = steps = resets = 0
         admitted = False

@@ -8,6 +8,8 @@ The exit code is one of these, and stays what it is:
     130  interrupted
     141  whoever reads the output has closed it
 
+Only `diff` has its own, those of diff(1): 0 the same, 1 different, 2 rules that cannot be used, or a wrong command line.
+
 Law: a user's mistake ends in a sentence, never in a traceback.
 """
 

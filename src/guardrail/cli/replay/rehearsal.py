@@ -97,7 +97,7 @@ class Rehearsal:
         cost = 1 if call.more is None else _cost(call.more.get("cost"))
         if route.way is not None:
             key = key_of(route.key, get)
-            if route.way.enter(route.resource, key, cost):
+            if route.way.begin(route.resource, key, cost):
                 self.tallies[route.gates[0].name].add(key, allowed=True, watching=False)
                 self._conclude(call, route, True)
                 return

@@ -1,0 +1,156 @@
+"""httpx and httpx2: transports that let requests out by the rules, over a far side that is no network."""
+
+import httpx
+import pytest
+
+from guardrail import BreakerOpen, Guard, RateLimited
+from guardrail.adapters import httpx as ours
+from guardrail.adapters import httpx2 as ours2
+from guardrail.default import substituted
+from guardrail.testing import FakeClock
+from tests.adapters.client_fakes import HEALTH, NOW, Far, client_of
+
+QUOTA = {"name": "quota", "resource": "client GET api.example.com", "kind": "limit", "rate": "2/min"}
+
+
+@pytest.fixture
+def clock():
+    return FakeClock(NOW * 1_000_000)
+
+
+def test_a_limit_counts_calls_to_its_host_and_a_refused_one_never_reaches_it(clock):
+    far = Far()
+    with Guard([QUOTA], clock=clock) as guard, client_of(guard, far) as client:
+        for path in "ab":
+            assert 200 == client.get(f"https://api.example.com/{path}").status_code
+        with pytest.raises(RateLimited) as caught:
+            client.get("https://api.example.com/c")
+        assert ("client GET api.example.com", "quota", 30.0) == (
+            caught.value.resource,
+            caught.value.rule,
+            caught.value.retry_after,
+        )
+        assert 200 == client.get("https://other.example.com/").status_code
+        assert 200 == client.post("https://api.example.com/").status_code
+        assert ["https://api.example.com/a", "https://api.example.com/b"] == far.seen[:2]
+        assert 4 == len(far.seen)
+
+
+def test_a_rule_may_wait(clock):
+    rule = {**QUOTA, "rate": "1/s", "max_wait": "5s"}
+    with Guard([rule], clock=clock) as guard, client_of(guard, Far()) as client:
+        for _ in range(3):
+            client.get("https://api.example.com/")
+        assert (NOW + 2) * 1_000_000 == clock.now_us()
+
+
+def test_without_a_guard_the_default_one_counts(clock):
+    with httpx.Client(transport=ours.GuardTransport(httpx.MockTransport(Far()))) as client:
+        with substituted(rules=[QUOTA], clock=clock):
+            for _ in range(2):
+                client.get("https://api.example.com/")
+            with pytest.raises(RateLimited):
+                client.get("https://api.example.com/")
+        with substituted(clock=clock):
+            assert 200 == client.get("https://api.example.com/").status_code
+
+
+def test_guard_and_transport_may_change_places(clock):
+    with Guard([QUOTA], clock=clock) as guard:
+        transport = ours.GuardTransport(guard, httpx.MockTransport(Far()))
+        with httpx.Client(transport=transport) as client:
+            for _ in range(2):
+                client.get("https://api.example.com/")
+            with pytest.raises(RateLimited):
+                client.get("https://api.example.com/")
+
+
+def test_each_hop_of_a_redirect_counts(clock):
+    far = Far((302, {"Location": "/next"}), (302, {"Location": "/last"}))
+    with Guard([QUOTA], clock=clock) as guard, client_of(guard, far) as client:
+        with pytest.raises(RateLimited):
+            client.get("https://api.example.com/", follow_redirects=True)
+        assert 2 == len(far.seen)
+
+
+def test_rules_look_at_headers_query_and_user(clock):
+    rule = {**QUOTA, "rate": "1/min", "key": ["header.x-tenant", "query.page", "user", "method", "host", "path"]}
+    options = {"user": lambda request: request.headers.get("x-user")}
+    with Guard([rule], clock=clock) as guard, client_of(guard, Far(), **options) as client:
+        url = "https://api.example.com/v1"
+        client.get(url)
+        client.get(url, headers={"X-Tenant": "acme"})
+        client.get(url, headers={"X-Tenant": "acme", "X-User": "u1"})
+        client.get(f"{url}?page=2&page=3")
+        client.get(f"{url}?page=3")
+        client.get(f"{url}/orders")
+        for again in (url, f"{url}?page=2", f"{url}/orders"):
+            with pytest.raises(RateLimited):
+                client.get(again)
+        with pytest.raises(RateLimited):
+            client.get(url, headers={"X-Tenant": "acme", "X-User": "u1"})
+
+
+def test_a_user_hook_that_fails_means_no_user(clock, caplog):
+    rule = {**QUOTA, "rate": "1/min", "key": "user"}
+    with Guard([rule], clock=clock) as guard, client_of(guard, Far(), user=lambda request: 1 / 0) as client:
+        client.get("https://api.example.com/")
+        with pytest.raises(RateLimited):
+            client.get("https://api.example.com/")
+    assert "user= hook failed" in caplog.text
+
+
+def test_an_answer_of_500_and_an_error_are_failures_and_a_429_is_none(clock):
+    for answer, opens in [((500, {}), True), ((429, {}), False), ((404, {}), False), ((503, {}), True)]:
+        with Guard([HEALTH], clock=clock) as guard, client_of(guard, Far(answer)) as client:
+            client.get("https://api.example.com/")
+            if opens:
+                with pytest.raises(BreakerOpen):
+                    client.get("https://api.example.com/")
+            else:
+                client.get("https://api.example.com/")
+
+
+def test_a_rule_may_judge_a_status_by_itself(clock):
+    rule = {**HEALTH, "failures": ["http.429"]}
+    with Guard([rule], clock=clock) as guard, client_of(guard, Far((500, {}), (429, {}))) as client:
+        client.get("https://api.example.com/")
+        client.get("https://api.example.com/")
+        with pytest.raises(BreakerOpen):
+            client.get("https://api.example.com/")
+
+
+#   options, what is raised, what it says
+WRONG = [
+    (
+        {"hold": "retry_after"},
+        ValueError,
+        "hold must be all, retry-after or off, got 'retry_after'; did you mean 'retry-after'",
+    ),
+    ({"hold": True}, ValueError, "hold must be"),
+    ({"max_hold": "5 parsecs"}, ValueError, "max_hold must"),
+    ({"max_hold": 0}, ValueError, "max_hold must be more than 0"),
+    ({"max_hold": "-5s"}, ValueError, "max_hold must not be negative"),
+    ({"guard": "rules.yaml"}, TypeError, "guard must be a Guard"),
+    ({"user": "u1"}, TypeError, "user must be a callable"),
+    ({"resource": "orders"}, TypeError, "resource must be a callable"),
+    ({"resource": {"api.example.com/**/x": "orders"}}, ValueError, r"resource: a URL pattern must have \*\* only"),
+    ({"resource": {"": "orders"}}, TypeError, "resource must map URL patterns"),
+    ({"resource": {"api.example.com": 3}}, TypeError, "resource must map URL patterns"),
+    ({"transport": 3}, TypeError, "transport must have handle_"),
+    ({"max_hodl": "5m"}, TypeError, "max_hodl"),
+]
+
+
+@pytest.mark.parametrize(("options", "error", "text"), WRONG)
+@pytest.mark.parametrize("transport", [ours.GuardTransport, ours.AsyncGuardTransport, ours2.GuardTransport])
+def test_a_wrong_option_fails_at_once_by_its_name(transport, options, error, text):
+    with pytest.raises(error, match=text):
+        transport(**options)
+
+
+def test_a_transport_of_the_other_kind_is_refused():
+    with pytest.raises(TypeError, match="there is AsyncGuardTransport"):
+        ours.GuardTransport(httpx.AsyncHTTPTransport())
+    with pytest.raises(TypeError, match="there is GuardTransport"):
+        ours.AsyncGuardTransport(httpx.HTTPTransport())
