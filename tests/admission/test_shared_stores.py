@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from guardrail import StoreError
+from guardrail import Guard, StoreError
 from guardrail.stores.protocol import Unavailable
 from tests.admission.fake_store import FakeStore
 from tests.admission.scene import DECIDED, S, bulkhead, decided, guard_of, held, in_child, inside, limit
@@ -113,7 +113,7 @@ def test_a_store_given_as_an_url_is_made_and_closed_by_the_guard(clock, store, m
         made.append(url)
         return store
 
-    monkeypatch.setattr("guardrail.guard.store_of", lambda url: redis_store(url) if isinstance(url, str) else url)
+    monkeypatch.setattr("guardrail.stores.redis.RedisStore", redis_store)
     url = "redis://localhost:6379/0"
     with guard_of(clock, limit(), store=url):
         assert 0 == store.closed
