@@ -71,7 +71,8 @@ class GuardMiddleware:
         request = AsgiRequest(scope, self._options)
         published = publish(request)
         try:
-            if not self._locate(exchange.guard, request) or await self._enter(exchange, request):
+            free = not self._locate(exchange.guard, request) or self._is_let_in(exchange, request)
+            if free or await self._enter(exchange, request):
                 await self.app(scope, exchange.receive, exchange.send)
                 if exchange.held is not None:
                     await exchange.flush()
@@ -87,14 +88,21 @@ class GuardMiddleware:
             exchange.end()
             withdraw(published)
 
+    def _is_let_in(self, exchange: Exchange, request: AsgiRequest) -> bool:
+        """Ask the rules where that needs no waiting; False: they have to be asked, or asked again for their refusal."""
+        if self._async_user is not None:
+            return False
+        permit = exchange.guard.at_once(request.resource, request)
+        if not permit:
+            return False
+        exchange.permit = permit
+        return True
+
     async def _enter(self, exchange: Exchange, request: AsgiRequest) -> bool:
         """Ask the rules; False: they refused, and the request is answered."""
         if self._async_user is not None:
             request.know("user", await aasked(self._async_user, request.scope))
-        guard, resource = exchange.guard, request.resource
-        permit = guard.at_once(resource, request)
-        if permit is None:
-            permit = await guard.atry_enter(resource, request)
+        permit = await exchange.guard.atry_enter(request.resource, request)
         if permit:
             exchange.permit = permit
             return True
