@@ -131,9 +131,7 @@ def test_a_store_given_as_an_url_is_made_and_closed_by_the_guard(clock, store, m
 
 @pytest.mark.parametrize("what", [1, FakeStore, object()])
 def test_what_is_no_store_is_refused_in_words(clock, what):
-    with pytest.raises(
-        TypeError, match="store must be a URL such as 'redis://localhost:6379/0', or a RedisStore, got"
-    ):
+    with pytest.raises(TypeError, match="store must be a URL such as 'redis://localhost:6379/0', or a RedisStore, got"):
         guard_of(clock, limit(), store=what)
 
 
