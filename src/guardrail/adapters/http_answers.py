@@ -45,9 +45,10 @@ def answer_to(refused: Refused) -> Answer:
     else:
         problem["detail"] = refused.decision.sentence()
         problem["reason"] = refused.reason
-        problem["violated-policies"] = [
-            one.rule for one in refused.decision.verdicts if not one.allowed and not one.shadow
-        ]
+        violated = [one.rule for one in refused.decision.verdicts if not one.allowed and not one.shadow]
+        problem["violated-policies"] = sorted(
+            violated, key=lambda rule: rule != refused.rule
+        )  # the one to wait for first
     if refused.retry_after is not None:
         problem["retry_after"] = refused.retry_after
     body = json.dumps(problem).encode()

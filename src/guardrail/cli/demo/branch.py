@@ -47,7 +47,7 @@ def main(rule_file: str, url: str) -> None:
     store = RedisStore(url)
     with quiet(), Guard(Path(rule_file), store=store, listeners=[hearing, tell_of_store]) as guard:
         guard.mode = "enforce"  # whatever GUARDRAIL_MODE says
-        with serving(application(shop(guard, supplier, printer))) as address:
+        with serving(application(guard, shop(guard, supplier, printer))) as address:
             tell("open", address)
             tell("stands", standing(guard, supplier, printer, hearing))
             for _ in sys.stdin:

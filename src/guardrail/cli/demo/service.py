@@ -1,29 +1,25 @@
 """The shop of the demo: handlers guarded by decorators, and a server that answers for them.
 
-Law: a call that a limit refuses is answered with 429, one that a bulkhead or breaker refuses with 503; the answer names the
-rule, and says in `Retry-After` when to come back wherever that can be said.
+Law: a refusal of a handler is answered by the middleware: 429 for a limit, 503 for a bulkhead or breaker; the answer names
+the rule, and says in `Retry-After` when to come back wherever that can be said.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import math
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from logging import NullHandler, getLogger
 from threading import Thread
-from typing import Any
 
 import uvicorn
 
-from guardrail import Guard, Refused
+from guardrail import Guard
+from guardrail.adapters.asgi import GuardMiddleware
+from guardrail.adapters.asgi_exchange import App, Receive, Scope, Send
 
-Message = MutableMapping[str, Any]
-Application = Callable[
-    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
-]
 Handler = Callable[[str], Awaitable[str]]
 
 PAGE_S = 0.01
@@ -114,37 +110,17 @@ def shop(guard: Guard, supplier: Supplier, printer: Printer) -> dict[str, Handle
     return {"/search": search, "/login": login, "/price": price, "/report": report}
 
 
-def application(handlers: Mapping[str, Handler]) -> Application:
-    """Return an ASGI app that takes the name of the caller from the header `x-client`."""
+def application(guard: Guard, handlers: Mapping[str, Handler]) -> App:
+    """Return an ASGI app that takes the name of the caller from the header `x-client`, behind guardrail's middleware."""
 
-    async def app(
-        scope: Message, _receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
-    ) -> None:
+    async def app(scope: Scope, _receive: Receive, send: Send) -> None:
         client = dict(scope["headers"]).get(b"x-client", b"").decode("latin-1")
-        headers = [(b"content-type", b"application/json")]
-        try:
-            status, body = 200, {"page": await handlers[scope["path"]](client)}
-        except Refused as refused:
-            status, body = refusal(refused)
-            if refused.retry_after is not None:
-                headers.append((b"retry-after", b"%d" % math.ceil(refused.retry_after)))
-        content = json.dumps(body).encode()
-        headers.append((b"content-length", b"%d" % len(content)))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+        content = json.dumps({"page": await handlers[scope["path"]](client)}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    return app
-
-
-def refusal(refused: Refused) -> tuple[int, dict[str, Any]]:
-    """Return the status and the body that tell a caller of a refusal."""
-    return 429 if refused.kind == "limit" else 503, {
-        "detail": str(refused),
-        "rule": refused.rule,
-        "reason": refused.reason,
-        "limit": refused.decision.limit,
-        "retry_after": refused.retry_after,
-    }
+    return GuardMiddleware(app, guard)
 
 
 @contextmanager
@@ -162,7 +138,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def serving(app: Application) -> Iterator[str]:
+def serving(app: App) -> Iterator[str]:
     """Serve *app* on a free port of this machine only; yield its address. The server ends with the block."""
     # Only where the protocol is named does asyncio turn Nagle's algorithm off, which costs 40 ms a request.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:

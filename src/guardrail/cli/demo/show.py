@@ -49,7 +49,7 @@ async def perform(screen: Screen, rule_file: Path, pace: float, acts: Sequence[A
     hearing = Hearing(supplier)
     with (
         Guard(rule_file, store="memory://", listeners=[hearing]) as guard,
-        serving(application(shop(guard, supplier, printer))) as address,
+        serving(application(guard, shop(guard, supplier, printer))) as address,
     ):
         guard.mode = "enforce"  # whatever GUARDRAIL_MODE says
         async with street(address) as road:

@@ -6,6 +6,7 @@ Law: every request is answered or written down as lost, and there is an end to t
 from __future__ import annotations
 
 import asyncio
+import re
 import statistics
 import time
 from collections import Counter, defaultdict, deque
@@ -19,6 +20,7 @@ import httpx
 MOST_ANSWERS = 20_000
 TICK_S = 0.5
 PATIENCE_S = 10.0
+POLICY = re.compile(r'"([^"]*)";q=(\d+)')  # in RateLimit-Policy: a rule, and what it allows at once
 
 
 class Answer(NamedTuple):
@@ -122,6 +124,17 @@ def quantiles(seconds: list[float]) -> tuple[float, float] | None:
     return cuts[49] * 1000, cuts[98] * 1000
 
 
+def said(response: httpx.Response) -> dict[str, Any]:
+    """Return what an answer says: a page, or which rule refused and what it allows."""
+    if not response.headers.get("content-type", "").endswith("json"):
+        return {}
+    body: dict[str, Any] = response.json()
+    for rule in body.get("violated-policies", ())[:1]:
+        limits = dict(POLICY.findall(response.headers.get("ratelimit-policy", "")))
+        body |= {"rule": rule, "limit": int(limits.get(rule, 0))}
+    return body
+
+
 class Street:
     """Carry the requests of all customers to the shop, to each of its addresses in turn."""
 
@@ -139,7 +152,7 @@ class Street:
         try:
             response = await self._http.get(f"{address}{path}", headers={"x-client": client})
             status, retry_after = response.status_code, response.headers.get("retry-after")
-            body = response.json() if response.headers.get("content-type") == "application/json" else {}
+            body = said(response)
         except httpx.HTTPError as lost:
             status, retry_after, body = 0, None, {"detail": f"{type(lost).__name__}: {lost}"}
         answer = Answer(client, path, status, body, retry_after, sent, time.monotonic(), place)
