@@ -158,19 +158,16 @@ class Server:
     def await_answer(self) -> None:
         """Return once it answers PING, or that it is still loading."""
         until = monotonic() + PATIENCE
-        while True:
-            if self._process.poll() is not None:
-                raise RuntimeError(f"{self.build.path} ended at once: {(self.folder / 'log').read_text()[-2000:]}")
-            try:
-                self.command("PING")
-            except redis.exceptions.BusyLoadingError:
-                return
-            except redis.exceptions.ConnectionError:
-                if monotonic() > until:
-                    raise
-                sleep(0.005)  # the only way to see that a port opens
-            else:
-                return
+        while not self._listens():
+            if not self.runs or monotonic() > until:
+                raise RuntimeError(f"{self.build.path} does not start: {(self.folder / 'log').read_text()[-2000:]}")
+            sleep(0.005)  # the only way to see that a socket opens
+        with suppress(redis.exceptions.BusyLoadingError):
+            self.command("PING")
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.socket)) == 0
 
     def pause(self) -> None:
         """Stop it where it stands: the kernel still accepts connections for it, nothing answers."""

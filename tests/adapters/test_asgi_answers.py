@@ -274,3 +274,13 @@ class TestOnRefused:
     def test_that_makes_none_leaves_the_usual_one(self, hook, caplog):
         with caplog.at_level(logging.CRITICAL):
             assert self.answer(hook).headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("style", ["ietf-10", "legacy", "both"])
+def test_headers_that_can_be_read_but_once_arrive(style):
+    async def once(scope, receive, send):
+        headers = (header for header in [(b"x-page", b"1")])
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"hello"})
+
+    assert call(GuardMiddleware(once, guard_of(PER_CLIENT), headers=style), http()).headers["x-page"] == "1"

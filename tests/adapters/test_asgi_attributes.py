@@ -258,3 +258,13 @@ def test_guards_around_guards_see_what_the_outer_one_knows_and_ask_for_nothing_e
     quiet = GuardMiddleware(GuardMiddleware(hello, guard_of(ONCE)), guard_of(), user=user)
     assert [200, 429] == statuses(quiet, http("/c"), http("/d"))
     assert asked == ["/a", "/b"]
+
+
+def test_what_a_careless_server_gives_as_text_is_text():
+    rules = [{**ONCE, "name": key, "key": key} for key in ("header.x-a", "query.q")]
+    careless = {**http(root_path=5), "headers": [(b"x-a", "1")], "query_string": "q=1"}
+    app = GuardMiddleware(hello, guard_of(*rules))
+    assert [200, 429] == statuses(app, careless, http(headers=[("x-a", "1")], query=b"q=2"))
+    assert {"header.x-b"} <= set(
+        AsgiRequest({**careless, "headers": [("x-b", "1"), (b"x-b", "2")]}, options_of("test", {}))
+    )

@@ -183,3 +183,19 @@ def test_a_guard_may_be_named_by_where_it_is():
     current["guard"] = guard_of()
     with override_settings(GUARDRAIL={"guard": "tests.adapters.django_project.somewhere"}):
         assert GuardMiddleware(view)._guard() is somewhere
+
+
+@pytest.mark.parametrize("made", [{}, "no", 5])
+def test_an_answer_that_is_none_is_the_usual_one(get, made):
+    with guarding({**PER_CLIENT, "rate": "1/min"}, on_refused=lambda request, refused: made):
+        assert [200, 429] == [get("/hello/").status_code for _ in range(2)]
+
+
+@pytest.mark.parametrize("is_authenticated", [property(lambda _: 1 / 0), None])
+def test_a_user_who_cannot_be_loaded_is_missing(get, monkeypatch, is_authenticated):
+    members = {"__init__": lambda self, name: None, "is_authenticated": is_authenticated}
+    if is_authenticated is None:
+        del members["is_authenticated"]
+    monkeypatch.setattr("tests.adapters.django_project.User", type("Away", (), members))
+    with guarding(PER_USER):
+        assert [200, 429] == [get("/hello/").status_code for _ in range(2)]

@@ -267,3 +267,23 @@ def test_an_app_that_has_started_cannot_be_guarded_any_more():
     get(app, "/")
     with pytest.raises(RuntimeError, match="before the app has started"):
         install(app, guard_of())
+
+
+@pytest.mark.parametrize("user", [None, current_user])
+def test_a_refusal_in_a_mounted_app_is_answered(user):
+    guard = guard_of(PER_CLIENT, {"name": "inner", "resource": "inner", "kind": "limit", "rate": "1/min"})
+    app, inner = FastAPI(), FastAPI()
+    install(app, guard, user=user)
+    app.mount("/inner", inner)
+
+    @inner.get("/plain")
+    def plain():
+        return "plain"
+
+    @inner.get("/limited")
+    def limited():
+        with guard.enter("inner"):
+            return "limited"
+
+    assert [200, 429] == [get(app, "/inner/limited").status for _ in range(2)]
+    assert [200, 200, 429] == [get(app, "/inner/plain", client=("1.1.1.1", 1)).status for _ in range(3)]

@@ -106,3 +106,17 @@ def test_a_stream_holds_its_place():
 
     assert serve(app, create_environ("/stream")).body == b"xx"
     assert [[1, 1], 0] == [seen, inside(guard, "places")]
+
+
+def test_the_services_own_answer_stands_for_refusals_of_views_too():
+    app = Flask("shop")
+    guard = guard_of({"name": "inner", "resource": "inner", "kind": "limit", "rate": "1/min"})
+    app.wsgi_app = GuardMiddleware(app.wsgi_app, guard, on_refused=lambda environ, refused: Response("tea", 418))
+
+    @app.get("/")
+    def page():
+        with guard.enter("inner"):
+            return "page"
+
+    first, second = (app.test_client().get("/") for _ in range(2))
+    assert [200, 418, "60"] == [first.status_code, second.status_code, second.headers["Retry-After"]]

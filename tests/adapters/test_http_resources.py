@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from guardrail import RuleSet
 from guardrail.adapters.http_resources import UNMATCHED, Exempt, RuleNames, name_of, values_in
+from tests.adapters.wire import PER_CLIENT, guard_of
 
 SEGMENTS = st.sampled_from(["a", "b", "v1", "v2"])
 PATHS = st.lists(SEGMENTS, max_size=4).map(lambda parts: "GET /" + "/".join(parts))
@@ -95,3 +96,9 @@ def test_values_are_what_stands_for_the_names_of_a_pattern():
 )
 def test_exempt_are_paths_and_patterns_with_a_method_or_without(expected, texts, verb, path):
     assert expected is Exempt(texts).has(verb, path)
+
+
+def test_a_long_path_is_named_and_forgotten():
+    names, rules = RuleNames(), guard_of({**PER_CLIENT, "resource": "GET /a/**"}).rules
+    assert ["GET /a/**", "GET /a/**"] == [names.name(rules, f"GET /a/{'b' * length}") for length in (9, 60_000)]
+    assert {"GET /a/bbbbbbbbb": "GET /a/**"} == names._known[1]

@@ -54,6 +54,7 @@ class FakeStore:
         self.meanwhile: Callable[[], object] = lambda: None
         self.answers_when: asyncio.Event | None = None
         self.tell: Callable[[Event], object] | None = None
+        self.tells_returns: list[Callable[[str], object]] = []
         self.forks = 0
         self.closed = 0
 
@@ -90,11 +91,13 @@ class FakeStore:
                 continue
             if now_us >= charge.at_us and not limit.is_ahead(kept.state, now_us):
                 self.kept[key] = Kept(limit, limit.give_back(kept.state, now_us, cost, charge), era)
+        self._say_returned([refund.key for refund in refunds])
 
     def owe(self, checks: Sequence[Check]) -> None:
         self.owed += checks
         if not self._is_out_of_reach():
             self._charge(checks)
+            self._say_returned([check.key for check in checks])
 
     def forget(self, rule: str, keys: Sequence[str] | None) -> None:
         if self.fails is not None:
@@ -112,6 +115,9 @@ class FakeStore:
 
     def follow(self, tell: Callable[[Event], object]) -> None:
         self.tell = tell
+
+    def follow_returns(self, tell: Callable[[str], object]) -> None:
+        self.tells_returns.append(tell)
 
     def after_fork(self) -> None:
         self.forks += 1
@@ -196,6 +202,11 @@ class FakeStore:
                 charge = Charge(check.cost, answer.now_us, charged, ruling.wait_us > 0)
                 refunds.append(Refund(check.key, check.limit, check.cost, charge, era))
         self.give_back(refunds)
+
+    def _say_returned(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            for tell in self.tells_returns:
+                tell(key)
 
     def _is_out_of_reach(self) -> bool:
         if self.fails is not None:

@@ -146,3 +146,28 @@ def test_what_happens_to_others_meanwhile_does_not_matter(store, shared):
     permit = held(guard, attributes={"user": "u3"})
     waiting(store, guard, lambda: permit.settle(2))
     assert not decided(guard).allowed
+
+
+@alone_or_not
+def test_what_a_call_that_is_broken_off_was_granted_ends_it(store, shared, others):
+    """Between the grant and its end, another call is refused: that is untrue as soon as the grant is given back."""
+    guard, heard = shared(limit("1/min"), *others), []
+
+    def interrupt():
+        store.meanwhile = lambda: None
+        heard.append(decided(guard).allowed)
+        raise KeyboardInterrupt
+
+    store.meanwhile = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        decided(guard)
+    assert [False] == heard
+    assert decided(guard).allowed
+
+
+def test_what_another_guard_gives_back_ends_it(store, shared):
+    one, other = shared(limit("10/min")), shared(limit("10/min"))
+    permit = held(one, cost=10)
+    assert not decided(other).allowed
+    permit.settle(7)
+    assert decided(other).allowed

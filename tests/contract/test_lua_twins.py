@@ -25,7 +25,7 @@ BUILDS = servers.builds()
 PATIENCE = 20.0
 LIMITS = [
     TokenBucket(10, 1_000_000, 5),
-    LeakyBucket(100, 1_000_000, 1_000_000),
+    LeakyBucket(5, 1_000_000, 1_000_000),
     SlidingWindow(5, 200_000),
     FixedWindow(5, 200_000),
     SlidingLog(5, 200_000),

@@ -59,7 +59,7 @@ class Model:
         refunds, written = [], set()
         for check, standing, ruling, era in zip(checks, standings, rulings, reply.eras, strict=True):
             charges = allowed and ruling.allowed and check.cost > 0
-            self.settle(check, charges, now_us, None if check.key in written else era)
+            self.commit(check, charges, now_us, None if check.key in written else era)
             if charges:
                 written.add(check.key)
                 charged = check.limit.charge(standing.state, now_us, check.cost)
@@ -68,7 +68,7 @@ class Model:
         return refunds
 
     def owe(self, check: Check, now_us: int) -> None:
-        self.settle(check, check.cost > 0, now_us, None)
+        self.commit(check, check.cost > 0, now_us, None)
 
     def give_back(self, refund: Refund, now_us: int) -> None:
         life, limit, charge = self.lives.get(refund.key), refund.limit, refund.charge
@@ -101,7 +101,7 @@ class Model:
         ahead = limit.is_ahead(state, now_us)
         return Standing(limit.at(state, now_us), life.moves + (other or ahead), ahead)
 
-    def settle(self, check: Check, charges: bool, now_us: int, told: int | None) -> None:
+    def commit(self, check: Check, charges: bool, now_us: int, told: int | None) -> None:
         key, limit = check.key, check.limit
         state, moves, ahead = self.standing(key, limit, now_us)
         if not charges and not ahead:

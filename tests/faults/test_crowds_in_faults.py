@@ -34,10 +34,11 @@ async def atimed(store, user):
     return reply, perf_counter() - began
 
 
-def all_were_in_time(answers):
+def all_were_in_time(caller, answers):
     spent = [seconds for _, seconds in answers]
-    assert median(spent) <= TIMEOUT + LATE + SLACK, spent
-    assert max(spent) <= TIMEOUT + LATE + SLACK + BUSY, spent
+    late = SLACK + caller.metronome.late
+    assert median(spent) <= TIMEOUT + LATE + late, spent
+    assert max(spent) <= TIMEOUT + LATE + late + BUSY, spent
 
 
 @pytest.mark.parametrize("fault", ["silent", "blackhole", "drop_reply"])
@@ -47,7 +48,7 @@ def test_threads_that_ask_at_once(proxy, fault):
         getattr(proxy, fault)()
         answers = list(pool.map(lambda n: timed(caller.store, f"u{n}"), range(8 * CROWD)))
         assert {Unavailable} == {type(reply) for reply, _ in answers}
-        all_were_in_time(answers)
+        all_were_in_time(caller, answers)
         assert 1 <= proxy.seen["unanswered"] + proxy.seen["held"] + proxy.seen["swallowed"]
         proxy.heal()
         caller.is_back()
@@ -66,7 +67,7 @@ def test_tasks_that_ask_at_once(proxy, fault):
         getattr(proxy, fault)()
         answers = caller.loop.run(crowd())
         assert {Unavailable} == {type(reply) for reply, _ in answers}
-        all_were_in_time(answers)
+        all_were_in_time(caller, answers)
         assert 1 <= proxy.seen["unanswered"] + proxy.seen["held"] + proxy.seen["swallowed"]
         caller.fails()
         proxy.heal()
@@ -174,8 +175,9 @@ def test_tasks_cancelled_again_and_again_leave_the_answers_in_order(proxy):
             for _ in range(number % 7):
                 await asyncio.sleep(0)
             task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
+            await asyncio.wait([task])
+            if not task.cancelled():  # it had its answer before
+                answered.append(task.result())
             reply = await caller.store.aadmit(check("stays"))
             assert isinstance(reply, Reply)
             return HUNDRED.capacity - HUNDRED.view(reply.states[0], reply.now_us)[0]
@@ -183,9 +185,11 @@ def test_tasks_cancelled_again_and_again_leave_the_answers_in_order(proxy):
         async def forty():
             return [await cancelled_midway(number) for number in range(40)]
 
+        answered = []
         assert list(range(40)) == caller.loop.run(forty())
+        assert len(answered) < 20
         until = monotonic() + RECOVERY
-        while caller.used("gone") != 0:
+        while caller.used("gone") != len(answered):
             assert monotonic() < until, caller.used("gone")
 
 

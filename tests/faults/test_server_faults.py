@@ -205,14 +205,13 @@ def test_a_replica_is_no_store(kind, start_redis):
 def test_a_server_that_still_loads(kind, start_server):
     server = start_server("key-load-delay 400", "rdbcompression no")
     with server.client().pipeline(transaction=False) as pipe:  # a server that loads looks up every 2 MB
-        for number in range(1400):
+        for number in range(2000):
             pipe.set(f"key{number}", "x" * 20_000)
         pipe.execute()
     server.command("SAVE")
     with calling(kind, server.url) as caller:
         server.restart()
         caller.fails()
-        assert 1 == server.info("persistence")["loading"]
         caller.is_back(within=10)
         caller.told_of_outage("loading")
         assert 0 == caller.used()

@@ -9,6 +9,8 @@ from time import monotonic, sleep
 
 from guardrail.core.token_bucket import TokenBucket
 from guardrail.stores import scripts
+from guardrail.stores.contact import TIMEOUT
+from guardrail.stores.health import FAILURES
 from guardrail.stores.protocol import Check
 from guardrail.stores.resp import Answers
 
@@ -22,6 +24,19 @@ SLACK_S = 0.050  # ... but where the machine did not run its thread
 def check(user="u", cost=1):
     """One check of a limit of a hundred, alone in its call."""
     return [Check(f"{{{user}}}:rule", HUNDRED, cost)]
+
+
+def left_in(reply):
+    """How much of a limit of a hundred an answer says is left."""
+    return HUNDRED.view(reply.states[0], reply.now_us)[0]
+
+
+def left(store, user="u"):
+    return left_in(store.admit(check(user), peek=True))
+
+
+async def aleft(store, user="u"):
+    return left_in(await store.aadmit(check(user), peek=True))
 
 
 def until(happened, what="what was waited for"):
@@ -38,6 +53,13 @@ def in_time(began, timeout_s):
     assert monotonic() - began <= timeout_s + LATE_S + SLACK_S
 
 
+def lost_and_found(health):
+    """Let the server be away, as another connection has found, and answer a probe."""
+    for _ in range(FAILURES):
+        health.failed(TIMEOUT)
+    health.answered()
+
+
 def open_files():
     """Return the sockets this process has open."""
     found = []
@@ -49,14 +71,18 @@ def open_files():
     return sorted(found)
 
 
-class Commands(Answers):
-    """Read what a client says: commands are arrays of texts."""
-
-
 def users_of(words):
     """Return whose calls an EVALSHA carries, in order."""
     count = int(words[2])
     return [key.decode().partition("{")[2].partition("}")[0] for key in words[3 : 3 + count]]
+
+
+ERA = 7
+TOLD = {b"a": b"1 %d 0" % ERA, b"p": b"1 %d 0" % ERA, b"c": b"%d 0" % ERA}  # of each step: allowed, its era, its debt
+
+
+def bulk(text):
+    return b"$%d\r\n%b\r\n" % (len(text), text)
 
 
 def granting(words):
@@ -66,9 +92,8 @@ def granting(words):
             return b":1\r\n"
         case b"EVALSHA":
             steps = words[4 + int(words[2]) :]
-            rows = ["1 7 0" for step in steps if step[:1] in b"ap"]
-            text = " ".join(["1000000", *rows]).encode()
-            return b"$%d\r\n%b\r\n" % (len(text), text)
+            rows = [TOLD[step[:1]] for step in steps if step[:1] in TOLD]
+            return bulk(b" ".join([b"1000000", *rows]))
         case b"INFO":
             return b"$0\r\n\r\n"
         case _:
@@ -80,7 +105,8 @@ class FakeServer:
 
     Attributes:
         heard: The commands, as lists of words.
-        hold: While it is set, nothing is answered.
+        accepted: How many connections there were.
+        free: While it is not set, nothing is answered.
     """
 
     def __init__(self, answer=granting, greet=None):
@@ -102,6 +128,10 @@ class FakeServer:
         """Return whose calls travelled together."""
         admit = scripts.admit().sha.encode()
         return [users_of(words) for words in list(self.heard) if words[0] == b"EVALSHA" and words[1] == admit]
+
+    def was_given_back(self):
+        """Tell whether anything that was granted has been given back."""
+        return any(step.startswith(b"g 1 %d " % ERA) for words in list(self.heard) for step in words)
 
     def drop(self):
         """Close all connections."""
@@ -135,7 +165,7 @@ class FakeServer:
             thread.start()
 
     def _serve(self, client):
-        commands = Commands()
+        commands = Answers()  # commands are arrays of texts, as answers may be
         with client, contextlib.suppress(OSError):
             if self.greet is not None:
                 self.greet(client)
@@ -160,3 +190,18 @@ def drip(text=b"$1000\r\n" + b"x" * 1000, pause_s=0.005):
             sleep(pause_s)
 
     return send
+
+
+# what is answered instead of what a script says
+FAULTS = {
+    "silent": b"",
+    "drip": drip(),
+    "close": lambda client: client.shutdown(socket.SHUT_RDWR),
+    "garbage": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    "other": bulk(b"1 1 x"),
+}
+
+
+def faulty(fault):
+    """Answer calls like this, and all else as a server does."""
+    return lambda words: FAULTS[fault] if words[0] == b"EVALSHA" else granting(words)

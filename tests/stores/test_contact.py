@@ -5,7 +5,8 @@ import ssl
 import pytest
 from redis import exceptions
 
-from guardrail.stores.contact import RIGHTS, failed, look, refused
+from guardrail.stores.contact import RIGHTS, fault_of_reply, look, rights_of
+from guardrail.stores.wires import fault_of_error
 
 SHA = "f" * 40
 
@@ -29,7 +30,7 @@ REFUSALS = [
     ("MISCONF Redis is configured to save RDB snapshots", "persistence", False, "stop-writes-on-bgsave-error"),
     ("MASTERDOWN Link with MASTER is down", "readonly", False, "lost its primary"),
     ("CLUSTERDOWN Hash slot not served", "cluster", False, "not whole"),
-    ("MOVED 1 127.0.0.1:7001", "cluster", True, "single server"),
+    ("MOVED 1 127.0.0.1:7001", "cluster", True, "MOVED 1 127.0.0.1:7001; it is part of a cluster"),
     ("ASK 1 127.0.0.1:7001", "cluster", True, "single server"),
     ("NOSCRIPT No matching script", "scripting", False, "does not keep"),
     ("ERR unknown command 'EVALSHA'", "scripting", True, "EVALSHA"),
@@ -41,10 +42,15 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("text", "word", "lasts", "advice"), REFUSALS)
 def test_what_a_server_refuses(text, word, lasts, advice):
-    fault = refused(text, f"~guardrail:* {RIGHTS}")
+    fault = fault_of_reply(text, f"~guardrail:* {RIGHTS}")
     assert (word, lasts) == (fault.word, fault.lasts)
     assert advice in fault.message
     assert SHA not in fault.message
+
+
+def test_what_a_url_asks_for_needs_its_right():
+    assert f"~app:* {RIGHTS}" == rights_of("app", {"db": 0})
+    assert f"~app:* {RIGHTS} +select +client|setname" == rights_of("app", {"db": 1, "client_name": "api"})
 
 
 #   what redis-py or the system raises                                        word          lasts
@@ -67,15 +73,22 @@ FAILURES = [
 
 @pytest.mark.parametrize(("error", "word", "lasts"), FAILURES)
 def test_why_no_connection_could_be_made(error, word, lasts):
-    fault = failed(error, RIGHTS)
+    fault = fault_of_error(error, RIGHTS)
     assert (word, lasts) == (fault.word, fault.lasts)
     assert fault.message
+
+
+def test_a_password_where_there_is_none_is_said_in_the_words_of_the_server():
+    text = "AUTH <password> called without any password configured for the default user."
+    message = fault_of_error(exceptions.AuthenticationError(text), RIGHTS).message
+    assert message.startswith("the server says: AUTH <password> called")
+    assert "leave it out" in message
 
 
 def test_tls_is_named_however_deep_it_lies():
     outer = exceptions.ConnectionError("Error 1 connecting to h:6379.")
     outer.__cause__ = ssl.SSLCertVerificationError(1, "certificate verify failed")
-    assert "tls" == failed(outer, RIGHTS).word
+    assert "tls" == fault_of_error(outer, RIGHTS).word
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,20 @@ def test_a_cost_beyond_what_is_counted_is_the_largest(frames):
     assert f"a 1 0 {LARGEST} 0 f 10 1000" == words_of(frames.frame([order], None))[-1]
 
 
+@pytest.mark.parametrize("cost", [2**60, 10**5000], ids=["large", "endless"])
+def test_what_is_given_back_beyond_what_is_counted_is_the_largest(frames, cost):
+    refund = Refund("k", WINDOW, cost - 1, Charge(cost, 7, (0, 1)), era=42)
+    expected = f"g {LARGEST} 42 7 {LARGEST} 0 0 f 10 1000"
+    assert expected == words_of(frames.frame([frames.refund_order([refund])], None))[-1]
+
+
+def test_what_nobody_is_told_of_names_its_places(frames):
+    refund = Refund("r", WINDOW, 1, Charge(1, 7, (0, 1)), era=42)
+    orders = [frames.owe_order([Check("o", WINDOW, 1)]), frames.refund_order([refund]), frames.forget_order(["f", "g"])]
+    assert [["o"], ["r"], ["f", "g"]] == [order.places for order in orders]
+    assert () == frames.admit_order([Check("a", WINDOW, 1)], peek=False).places
+
+
 def test_no_limit_of_ours_is_refused(frames):
     with pytest.raises(TypeError, match="no limit that a store can keep: 'this'"):
         frames.admit_order([Check("k", "this", 1)], peek=False)
@@ -95,6 +109,25 @@ def test_an_answer_has_a_row_for_each_call_that_waits_for_one(frames):
 @pytest.mark.parametrize("answer", [b"", b"OK", b"1", b"1 1", b"1 1 2", b"1 1 2 3 4", b"1 1 2 x", b"1.5 1 2 3"])
 def test_what_is_no_answer_is_said_to_be_none(answer, frames):
     order = frames.admit_order([Check("k", BUCKET, 1)], peek=False)
+    with pytest.raises(ValueError):
+        frames.replies(answer, [order])
+
+
+NINES = b"9" * 4_000
+
+
+@pytest.mark.parametrize(
+    ("limit", "answer"),
+    [
+        *[(limit, b"7 1 5 3 1 2 3") for limit in (SlidingWindow(9, 100), SlidingLog(9, 100))],
+        *[(limit, b"7 1 5 -1") for limit in (BUCKET, WINDOW, SlidingWindow(9, 100), SlidingLog(9, 100))],
+        *[(limit, b"7 1 5 " + NINES) for limit in (BUCKET, WINDOW, SlidingWindow(9, 100))],
+        (SlidingWindow(9, 100), b"7 1 5 2 1 -" + NINES),
+        (BUCKET, b"7 1 5 " + b"9" * 5_000),
+    ],
+)
+def test_what_no_state_can_be_is_no_answer(limit, answer, frames):
+    order = frames.admit_order([Check("k", limit, 1)], peek=False)
     with pytest.raises(ValueError):
         frames.replies(answer, [order])
 

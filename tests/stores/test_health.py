@@ -1,11 +1,14 @@
 """The store's own breaker: nobody waits for a server that is away, and its return is found within a second."""
 
 import logging
+import time
 
 import pytest
 
 from guardrail.stores.contact import TIMEOUT, Fault
 from guardrail.stores.health import FAILURES, PAUSE_S, SOON_S, Health
+from guardrail.stores.server import LEAST_DIAL_S, Server
+from guardrail.stores.url import parse_store_url
 from guardrail.telemetry.events import StoreBack, StoreLost, StoreWarned
 
 LASTING = Fault("rights", "no right", lasts=True)
@@ -38,6 +41,7 @@ def health(clock, news):
 def fail(health, times=FAILURES):
     for _ in range(times):
         health.failed(TIMEOUT)
+    health.announce()
 
 
 def probed(health, clock):
@@ -64,6 +68,7 @@ def test_five_failures_in_a_row_are_one_outage_that_is_told_once(health, news, c
 
 def test_what_does_not_pass_by_itself_needs_no_second_failure(health, news):
     health.failed(LASTING)
+    health.announce()
     assert health.away
     assert ["rights"] == [event.error for event in news]
     assert "no right" == health.reason
@@ -101,6 +106,7 @@ def test_the_first_call_after_a_probe_closes_it(health, clock, news, caplog):
     assert 1 == len(news)
     clock.now += 0.25
     health.well()
+    health.announce()
     assert StoreBack("redis://h:6379/0", pytest.approx(PAUSE_S[1] + 0.25)) == news[1]
     assert "is back after" in caplog.text
     fail(health, FAILURES - 1)
@@ -111,6 +117,7 @@ def test_one_failure_after_a_probe_opens_it_again_without_a_word(health, clock, 
     fail(health)
     probed(health, clock)
     health.failed(TIMEOUT)
+    health.announce()
     assert health.away
     assert 1 == len(news)
 
@@ -138,6 +145,7 @@ def test_a_refusal_says_when_the_store_is_looked_at_again(health, clock):
 def test_a_setting_is_warned_of_once(health, news):
     health.warn("maxmemory-policy", "allkeys-lru")
     health.warn("maxmemory-policy", "allkeys-lru")
+    health.announce()
     assert [StoreWarned("redis://h:6379/0", "maxmemory-policy", "allkeys-lru")] == news
 
 
@@ -157,3 +165,42 @@ def test_a_child_starts_with_a_lock_of_its_own(health):
     health.after_fork()
     fail(health)
     assert health.away
+
+
+def test_news_is_told_when_it_is_announced_and_in_order(health, news):
+    health.failed(LASTING)
+    assert [] == news
+    inside = []
+    health.follow(lambda _: (inside.append(1), health.warn("setting", "wrong"), health.announce()))
+    health.announce()
+    assert [StoreLost, StoreWarned] == [type(event) for event in news]
+    assert [1, 1] == inside
+
+
+def test_a_child_tells_nothing_of_what_its_parent_has_to_tell(health, news):
+    health.failed(LASTING)
+    health._announcing.acquire()
+    health.after_fork()
+    health.warn("setting", "wrong")
+    health.announce()
+    assert [StoreWarned] == [type(event) for event in news]
+
+
+def test_outages_are_counted(health, clock):
+    assert 0 == health.outages
+    fail(health, 2 * FAILURES)
+    assert 1 == health.outages
+    probed(health, clock)
+    assert 1 == health.outages
+    fail(health, 1)
+    assert 2 == health.outages
+
+
+@pytest.mark.parametrize(("took_s", "patience_s"), [(None, 5.0), (0.01, LEAST_DIAL_S), (1.5, 3.0), (4.0, 5.0)])
+def test_a_server_that_is_away_is_looked_for_every_second_whatever_the_timeout(took_s, patience_s):
+    server = Server(parse_store_url("redis://h?timeout=5s"), None)
+    server.took_s = took_s
+    assert 5.0 == server.patience_s()
+    server.health.failed(LASTING)
+    assert patience_s == server.patience_s()
+    assert server.probe_deadline() <= time.monotonic() + patience_s

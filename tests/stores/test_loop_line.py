@@ -1,6 +1,7 @@
 """Each event loop has a connection: what one tick asks travels together, and the loop never waits."""
 
 import asyncio
+import collections
 import contextlib
 import gc
 import socket
@@ -12,7 +13,24 @@ import pytest
 
 from guardrail.stores.protocol import Reply, Unavailable
 from guardrail.stores.redis import RedisStore
-from tests.stores.scene import HUNDRED, PATIENCE, SLACK_S, FakeServer, check, drip, granting, in_time, open_files, until
+from guardrail.telemetry.events import StoreLost
+from tests.stores.scene import (
+    FAULTS,
+    PATIENCE,
+    SLACK_S,
+    FakeServer,
+    aleft,
+    check,
+    drip,
+    faulty,
+    granting,
+    in_time,
+    left,
+    left_in,
+    lost_and_found,
+    open_files,
+    until,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +83,8 @@ def test_flights_are_under_way_one_behind_the_other():
             asked = []
             for number in range(3):
                 asked.append(asyncio.ensure_future(store.aadmit(check(f"u{number}"))))
-                await asyncio.sleep(0.01)
+                for _ in range(3):  # the tick in which it asks, and the one that sends
+                    await asyncio.sleep(0)
             assert not any(task.done() for task in asked)
             fake.free.set()
             assert {Reply} == {type(reply) for reply in await asyncio.gather(*asked)}
@@ -105,23 +124,19 @@ def test_who_is_cancelled_in_the_air_gets_back_what_was_granted_and_disturbs_nob
                     assert isinstance(await gone, Reply)
                     await store.aforget("rule", ["{gone}:rule"])  # it came too late
                 assert isinstance(await stays, Reply)
-            assert 100 == await left(store, "gone")
-            assert 100 - 12 == await left(store, "stays")
+            assert 100 == await aleft(store, "gone")
+            assert 100 - 12 == await aleft(store, "stays")
 
     asyncio.run(main())
 
 
-async def left(store, user):
-    reply = await store.aadmit(check(user), peek=True)
-    return HUNDRED.view(reply.states[0], reply.now_us)[0]
-
-
-def test_who_is_cancelled_after_the_answer_has_come_gives_it_back():
+@pytest.mark.parametrize("peek", [False, True])
+def test_who_is_cancelled_after_the_answer_has_come_gives_back_what_it_was_granted(peek):
     async def main(fake):
         async with opened(fake.url, timeout="5s") as store:
             await store.aadmit(check("first"))
             fake.free.clear()
-            task = asyncio.ensure_future(store.aadmit(check("gone")))
+            task = asyncio.ensure_future(store.aadmit(check("gone"), peek=peek))
             await happened(lambda: 2 == len(fake.flights()))
             line = store._lines.of_loop()
             data_received = line._link.data_received
@@ -135,26 +150,15 @@ def test_who_is_cancelled_after_the_answer_has_come_gives_it_back():
             fake.free.set()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            await happened(lambda: gave_back(fake))
+            await store.aadmit(check("next"))  # behind what is given back
+            assert fake.was_given_back() is not peek
 
     with FakeServer() as fake:
         asyncio.run(main(fake))
 
 
-def gave_back(fake):
-    return any(step.startswith(b"g 1 7") for words in list(fake.heard) for step in words)
-
-
-@pytest.mark.parametrize("fault", ["silent", "drip", "close", "garbage", "other"])
+@pytest.mark.parametrize("fault", FAULTS)
 def test_no_call_outlives_its_timeout_and_the_loop_goes_on(fault):
-    answers = {
-        "silent": b"",
-        "drip": drip(),
-        "close": lambda client: client.shutdown(socket.SHUT_RDWR),
-        "garbage": b"HTTP/1.1 400 Bad Request\r\n\r\n",
-        "other": b"$5\r\n1 1 x\r\n",
-    }
-
     async def main(fake):
         async with opened(fake.url) as store:
             for _ in range(3):
@@ -163,7 +167,7 @@ def test_no_call_outlives_its_timeout_and_the_loop_goes_on(fault):
                 in_time(began, 0.05)
             assert 3 == fake.accepted
 
-    with FakeServer(lambda words: answers[fault] if words[0] == b"EVALSHA" else granting(words)) as fake:
+    with FakeServer(faulty(fault)) as fake:
         asyncio.run(main(fake))
 
 
@@ -220,7 +224,7 @@ def test_an_idle_connection_that_has_died_costs_no_call(redis_server):
             for _ in range(6):
                 assert isinstance(await store.aadmit(check()), Reply)
                 redis_server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-            assert 94 == await left(store, "u")
+            assert 94 == await aleft(store, "u")
 
     asyncio.run(main())
 
@@ -236,7 +240,7 @@ def test_a_script_that_is_gone_under_many_flights_counts_nothing_twice(redis_ser
                     await asyncio.sleep(0)
                     await asyncio.sleep(0)
                 assert {Reply} == {type(reply) for reply in await asyncio.gather(*asked)}
-            assert 80 == await left(store, "u")
+            assert 80 == await aleft(store, "u")
 
     asyncio.run(main())
 
@@ -290,8 +294,7 @@ def test_many_loops_in_many_threads_have_a_connection_each(redis_server):
         thread.start()
     for thread in threads:
         thread.join(PATIENCE)
-    reply = store.admit(check(), peek=True)
-    assert 60 == HUNDRED.view(reply.states[0], reply.now_us)[0]
+    assert 60 == left(store)
     store.close()
     assert {} == store._lines._loops
 
@@ -316,7 +319,7 @@ def test_a_loop_that_dies_with_calls_in_the_air():
         fake.free.clear()
         asked = store.aadmit(check("second"))
         task = loop.create_task(asked)
-        loop.run_until_complete(asyncio.sleep(0.01))
+        loop.run_until_complete(happened(lambda: 2 == len(fake.flights())))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # asyncio says that the task was lost; it was
             task._log_destroy_pending = False
@@ -361,4 +364,193 @@ def test_closing_ends_an_attempt_to_connect_and_what_waits_for_it():
             assert isinstance(await asked, Unavailable)
 
     with FakeServer(lambda words: b"") as fake:
+        asyncio.run(main(fake))
+
+
+# Closing, at any moment -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("steps", range(8))
+@pytest.mark.parametrize("is_known", [False, True], ids=["unknown", "known"])
+def test_closing_beside_calls_answers_them_all(redis_server, steps, is_known):
+    async def main():
+        async with opened(redis_server.url, timeout="5s") as store:
+            if is_known:
+                await store.aadmit(check("first"))
+            asked = [asyncio.ensure_future(store.aadmit(check())) for _ in range(3)]
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            await store.aclose()
+            await asyncio.wait_for(asyncio.gather(*asked), 2)
+            assert 0 == store._health._failures
+
+    asyncio.run(main())
+
+
+def test_closing_from_another_loop_answers_who_waits_for_a_connection():
+    async def main(fake):
+        async with opened(fake.url.replace("redis://", "redis://:pw@"), timeout="5s") as store:
+            asked = asyncio.ensure_future(store.aadmit(check()))
+            line = store._lines.of_loop()
+            await happened(lambda: line._dial is not None)
+            line.loop.call_soon_threadsafe(line.close)
+            assert isinstance(await asyncio.wait_for(asked, 2), Unavailable)
+
+    with FakeServer(lambda words: b"") as fake:
+        asyncio.run(main(fake))
+
+
+def test_a_debt_just_before_closing_is_sent_over_the_connection_there_is():
+    async def main(fake):
+        async with opened(fake.url, timeout="5s") as store:
+            await store.aadmit(check("first"))
+            asked = store._lines.of_loop().ask(store._frames.admit_order(check("asks"), peek=False))
+            store.owe(check("owes"))
+            await store.aclose()
+            assert isinstance(await asked, Unavailable)
+            await happened(lambda: [["first"], ["owes"]] == fake.flights())
+            for _ in range(5):
+                await asyncio.sleep(0.01)
+            assert 1 == fake.accepted
+
+    with FakeServer() as fake:
+        asyncio.run(main(fake))
+
+
+def test_a_line_that_is_closed_connects_no_more():
+    async def main(fake):
+        async with opened(fake.url, timeout="5s") as store:
+            line = store._lines.of_loop()
+            line.send(store._frames.owe_order(check("owes")))
+            await store.aclose()
+            line.send(store._frames.owe_order(check("owes")))
+            assert isinstance(await line.ask(store._frames.admit_order(check(), peek=False)), Unavailable)
+            assert not line.probe()
+            assert line._dial is None
+
+    with FakeServer() as fake:
+        asyncio.run(main(fake))
+        assert 0 == fake.accepted
+
+
+def test_closing_does_not_wait_for_a_thread_that_connects():
+    async def main(port):
+        async with opened(f"redis://127.0.0.1:{port}") as store:
+            await asyncio.to_thread(store.admit, check())
+            began = time.monotonic()
+            await store.aclose()
+            assert time.monotonic() - began < 0.4
+
+    with socket.socket() as full:  # which nobody accepts from any more
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(3)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(full.getsockname())
+        asyncio.run(main(full.getsockname()[1]))
+        for each in waiting:
+            each.close()
+
+
+def test_a_loop_that_dies_while_it_connects_says_nothing_of_the_server(caplog):
+    with FakeServer(lambda words: b"") as fake:
+        store = RedisStore(fake.url.replace("redis://", "redis://:pw@"), timeout="5s")
+        loop = asyncio.new_event_loop()
+        asked = store.aadmit(check())
+        task = loop.create_task(asked)
+        loop.run_until_complete(happened(lambda: fake.heard))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # asyncio says that the task was lost; it was
+            task._log_destroy_pending = store._lines._loops[loop]._dial._log_destroy_pending = False
+            loop.close()
+            del task, asked
+            store._lines._forget_the_dead()
+            gc.collect()
+        assert (0, "") == (store._health._failures, store._health.reason)
+        assert "" == caplog.text
+        store.close()
+
+
+# A signal handler that raises in a callback, and a loop that goes on ----------------------------------------------------
+
+
+class StruckDeque(collections.deque):
+    """Take in what is asked, or give it out, and raise once right after it."""
+
+    def __init__(self, questions, where):
+        super().__init__(questions)
+        self.where = where
+
+    def _strike(self, where):
+        if self.where == where:
+            self.where = ""
+            raise KeyboardInterrupt
+
+    def append(self, question):
+        super().append(question)
+        self._strike("append")
+
+    def popleft(self):
+        question = super().popleft()
+        self._strike("popleft")
+        return question
+
+
+@pytest.mark.parametrize("where", ["append", "popleft"])
+def test_a_signal_in_a_callback_shifts_no_answer_and_leaves_nobody_waiting(redis_server, where):
+    loop = asyncio.new_event_loop()
+    store = RedisStore(redis_server.url, timeout="2s")
+    run = loop.run_until_complete
+    run(store.aadmit(check("a", 60)))
+    talk = store._lines._loops[loop]._link.talk
+    talk._open = StruckDeque(talk._open, where)
+    struck = [loop.create_task(store.aadmit(check("b", 0))) for _ in range(2)]
+    with pytest.raises(KeyboardInterrupt):
+        run(asyncio.wait(struck))
+    assert (not_told := run(asyncio.wait(struck, timeout=PATIENCE)))[1] == set(), not_told
+
+    async def replies():
+        asked = []
+        for user in "abab":
+            asked.append(asyncio.ensure_future(store.aadmit(check(user, 70), peek=user == "b")))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        return await asyncio.gather(*asked)
+
+    assert [(False, 40), (True, 100)] * 2 == [(reply.allowed, left_in(reply)) for reply in run(replies())]
+    assert 0 == store._health._failures
+    run(store.aclose())
+    loop.close()
+
+
+def test_a_connection_from_before_an_outage_is_not_used_after_it():
+    async def main(fake):
+        async with opened(fake.url, timeout="5s") as store:
+            assert isinstance(await store.aadmit(check()), Reply)
+            lost_and_found(store._health)
+            assert isinstance(await store.aadmit(check()), Reply)
+            assert 2 == fake.accepted
+            assert 0 == store._health._failures
+
+    with FakeServer() as fake:
+        asyncio.run(main(fake))
+
+
+def test_listeners_are_told_behind_who_waited():
+    async def main(fake):
+        async with opened(fake.url, timeout="5s") as store:
+            order = []
+            store.follow(lambda event: order.append(type(event)))
+
+            async def ask(user):
+                await store.aadmit(check(user))
+                order.append(user)
+
+            fake.answer = lambda words: b"-NOPERM no\r\n" if words[0] == b"EVALSHA" else granting(words)
+            await asyncio.gather(ask("u"), ask("v"))
+            await happened(lambda: 3 == len(order))
+            assert ["u", "v", StoreLost] == order
+
+    with FakeServer() as fake:
         asyncio.run(main(fake))

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from guardrail.stores.protocol import Check, Refund, Reply, Unavailable
 from guardrail.stores.redis import RedisStore
 from guardrail.telemetry.events import StoreWarned
 from guardrail.testing import FakeClock
-from tests.stores.scene import HUNDRED, PATIENCE, FakeServer, check, granting, until
+from tests.stores.scene import HUNDRED, PATIENCE, FakeServer, check, granting, left, until
 
 
 @pytest.fixture(params=["thread", "task"])
@@ -39,11 +40,6 @@ def store(redis_server):
     store = RedisStore(redis_server.url, timeout="5s")
     yield store
     store.close()
-
-
-def left(store, user="u"):
-    reply = store.admit(check(user), peek=True)
-    return HUNDRED.view(reply.states[0], reply.now_us)[0]
 
 
 def test_building_one_neither_connects_nor_needs_a_server():
@@ -107,6 +103,70 @@ def test_what_is_given_back_and_what_is_owed(store):
     until(lambda: 94 == left(store), "giving back")
     store.owe(check(cost=5))
     until(lambda: 89 == left(store), "owing")
+
+
+def test_followers_learn_where_something_was_given_back_or_charged_when_that_is_done(store):
+    places = []
+    store.follow_returns(places.append)
+    reply = store.admit(check("r", 10))
+    store.give_back([Refund("{r}:rule", HUNDRED, 4, Charge(10, reply.now_us, (0, 0)), reply.eras[0])])
+    store.owe(check("o"))
+    store.admit(check())
+    assert ["{r}:rule", "{o}:rule"] == places
+
+
+def test_followers_learn_of_what_may_have_been_given_back_before_the_connection_was_lost(ask):
+    with FakeServer() as fake:
+        store, places = RedisStore(fake.url, timeout="5s"), []
+        store.follow_returns(places.append)
+        assert isinstance(ask(store, check()), Reply)
+        fake.answer = lambda words: lambda client: client.shutdown(socket.SHUT_RDWR)
+
+        async def both():
+            store.owe(check("owes"))
+            return await store.aadmit(check())
+
+        assert isinstance(asyncio.run(both()), Unavailable)
+        store.owe(check("owes"))
+        assert isinstance(store.admit(check()), Unavailable)
+        assert {"{owes}:rule"} == set(places)
+        store.close()
+
+
+def test_followers_learn_of_what_a_cancelled_call_was_granted():
+    async def main(fake):
+        store, places = RedisStore(fake.url, timeout="5s"), []
+        store.follow_returns(places.append)
+        await store.aadmit(check())
+        fake.free.clear()
+        task = asyncio.ensure_future(store.aadmit(check("gone")))
+        async with asyncio.timeout(PATIENCE):
+            while ["gone"] not in fake.flights():
+                await asyncio.sleep(0.001)
+        task.cancel()
+        await asyncio.wait([task])
+        fake.free.set()
+        for _ in range(2):  # the second one is behind what the grant of the first one brought back
+            await store.aadmit(check())
+        assert ["{gone}:rule"] == places
+        await store.aclose()
+
+    with FakeServer() as fake:
+        asyncio.run(main(fake))
+
+
+def test_a_settlement_beyond_all_numbers_harms_nobody(redis_server):
+    store = RedisStore(redis_server.url, timeout="5s")
+    for limit in ALGORITHMS:
+        reply = store.admit([Check("{u}:rule", limit, 1)])
+        owed = limit.charge(reply.states[0], reply.now_us, 2**60)
+        store.owe([Check("{u}:rule", limit, 2**60)])
+        store.give_back([Refund("{u}:rule", limit, 2**60, Charge(2**60, reply.now_us, owed), reply.eras[0])])
+        assert isinstance(store.admit(check("other")), Reply)
+        assert isinstance(store.admit([Check("{u}:rule", limit, 1)], peek=True), Reply)
+        store.forget("rule", None)
+    assert (0, "") == (store._health._failures, store._health.reason)
+    store.close()
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "unix"])
@@ -279,6 +339,33 @@ def test_a_server_without_scripting_is_told_of(ask):
         assert isinstance(ask(store, check()), Unavailable)
         assert ["scripting"] == [event.error for event in news]
         store.close()
+
+
+READONLY = b"-READONLY You can't write against a read only replica.\r\n"
+
+
+def replica_at_first(fake):
+    """Be a replica for one call; behind the same name, the next connection finds the primary."""
+    return lambda words: granting(words) if fake.accepted > 1 or words[0] != b"EVALSHA" else READONLY
+
+
+def test_a_replica_is_left_for_whoever_answers_to_its_name():
+    with FakeServer() as fake:
+        fake.answer = replica_at_first(fake)
+        store = RedisStore(fake.url, timeout="5s")
+        assert [Unavailable, Reply] == [type(store.admit(check())) for _ in range(2)]
+        store.close()
+
+
+def test_tasks_leave_a_replica_too():
+    async def main(fake):
+        fake.answer = replica_at_first(fake)
+        store = RedisStore(fake.url, timeout="5s")
+        assert [Unavailable, Reply] == [type(await store.aadmit(check())) for _ in range(2)]
+        await store.aclose()
+
+    with FakeServer() as fake:
+        asyncio.run(main(fake))
 
 
 async def peeked(store, checks):

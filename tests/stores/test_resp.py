@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.stores.resp import Answers, GarbledError, Refusal, command
+from guardrail.stores.resp import Answers, ErrorReply, GarbledError, command
 
 TEXT = st.binary(max_size=40)
 LINE = st.text(st.characters(codec="ascii", exclude_characters="\r\n"), max_size=20)
 ANSWER = st.recursive(
-    st.one_of(TEXT, st.none(), st.integers(-(2**63), 2**63 - 1), LINE.map(Refusal)),
+    st.one_of(TEXT, st.none(), st.integers(-(2**63), 2**63 - 1), LINE.map(ErrorReply)),
     lambda inner: st.lists(inner, max_size=4),
     max_leaves=8,
 )
@@ -19,7 +19,7 @@ def written(answer):
     match answer:
         case None:
             return b"$-1\r\n"
-        case Refusal(text):
+        case ErrorReply(text):
             return f"-{text}\r\n".encode()
         case bytes():
             return b"$%d\r\n%b\r\n" % (len(answer), answer)

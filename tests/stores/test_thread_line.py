@@ -2,19 +2,35 @@
 
 import os
 import signal
-import socket
 import threading
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from guardrail.stores.flight import Probe
 from guardrail.stores.protocol import Reply, Unavailable
 from guardrail.stores.redis import RedisStore
 from guardrail.stores.thread_line import GRACE_S, NOTHING, Seat
-from guardrail.telemetry.events import StoreBack, StoreLost
-from tests.stores.scene import HUNDRED, PATIENCE, FakeServer, check, drip, granting, in_time, open_files, until
+from guardrail.telemetry.events import StoreBack, StoreLost, StoreWarned
+from tests.stores.scene import (
+    FAULTS,
+    PATIENCE,
+    FakeServer,
+    bulk,
+    check,
+    drip,
+    faulty,
+    granting,
+    in_time,
+    left,
+    left_in,
+    lost_and_found,
+    open_files,
+    until,
+)
 
 MAIN = threading.main_thread().native_id
 
@@ -89,9 +105,6 @@ def test_a_flight_has_256_checks_at_most(opened, fake):
 def test_a_call_of_many_checks_travels_whole(opened, fake):
     store = opened(fake.url, timeout="10s")
     checks = [check(f"u{number}")[0] for number in range(300)]
-    fake.answer = lambda words: (
-        granting(words) if words[0] != b"EVALSHA" else b"$1805\r\n%b\r\n" % (b"1 1" + b" 7 0" * 300)[:1805].ljust(1805)
-    )
     reply = store.admit(checks)
     assert 300 == len(reply.states)
 
@@ -123,7 +136,7 @@ def test_a_leader_without_time_lets_another_one_lead_its_flight(opened, fake):
         assert isinstance(crowd.answers["third"].result(PATIENCE), Reply)
     assert ["second", "third"] in fake.flights()
     assert 1 == fake.accepted
-    until(lambda: any(b"g 1 7" in step for words in list(fake.heard) for step in words), "what nobody took given back")
+    until(fake.was_given_back, "what nobody took given back")
 
 
 def hold_once(fake):
@@ -149,18 +162,10 @@ def test_a_lost_connection_answers_everybody_on_it_and_is_one_failure(opened, fa
     assert 2 == fake.accepted
 
 
-@pytest.mark.parametrize("fault", ["silent", "drip", "close", "garbage", "other"])
+@pytest.mark.parametrize("fault", FAULTS)
 def test_no_call_outlives_its_timeout(opened, fault):
-    answers = {
-        "silent": b"",
-        "drip": drip(),
-        "close": lambda client: client.shutdown(socket.SHUT_RDWR),
-        "garbage": b"HTTP/1.1 400 Bad Request\r\n\r\n",
-        "other": b"$5\r\n1 1 x\r\n",
-    }
-    with FakeServer() as fake:
+    with FakeServer(faulty(fault)) as fake:
         store = opened(fake.url)
-        fake.answer = lambda words: answers[fault] if words[0] == b"EVALSHA" else granting(words)
         for _ in range(3):
             began = time.monotonic()
             assert isinstance(store.admit(check()), Unavailable)
@@ -211,12 +216,7 @@ def test_a_script_that_is_gone_is_loaded_again_and_nothing_counts_twice(opened, 
     for _ in range(5):
         redis_server.command("SCRIPT", "FLUSH")
         assert isinstance(store.admit(check()), Reply)
-    assert 95 == HUNDRED.view(*view(store))[0]
-
-
-def view(store, user="u"):
-    reply = store.admit(check(user), peek=True)
-    return reply.states[0], reply.now_us
+    assert 95 == left(store)
 
 
 def test_a_script_that_cannot_be_loaded_says_why(opened):
@@ -258,7 +258,8 @@ def test_while_the_store_is_away_nothing_is_sent_and_it_is_found_again(opened, f
 
 
 def test_a_signal_handler_that_raises_gives_back_what_is_granted_meanwhile(opened, fake):
-    store = opened(fake.url, timeout="5s")
+    store, places = opened(fake.url, timeout="5s"), []
+    store.follow_returns(places.append)
     assert isinstance(store.admit(check()), Reply)
 
     def answer(words):
@@ -282,10 +283,11 @@ def test_a_signal_handler_that_raises_gives_back_what_is_granted_meanwhile(opene
             store.admit(check("struck"))
     finally:
         signal.signal(signal.SIGUSR1, before)
-    until(lambda: any(b"g 1 7" in step for words in list(fake.heard) for step in words), "giving back")
+    until(fake.was_given_back, "giving back")
     fake.answer = granting
     assert isinstance(store.admit(check()), Reply)
     assert 1 == fake.accepted
+    assert ["{struck}:rule"] == places
 
 
 def waits_for_an_answer(store):
@@ -293,7 +295,7 @@ def waits_for_an_answer(store):
     link = store._lines.threads._port.link
     return (
         link is not None
-        and not link.moving
+        and not link.talk.busy
         and Path(f"/proc/self/task/{MAIN}/stat").read_text().split(") ")[1][0] == "S"
     )
 
@@ -349,6 +351,14 @@ def test_what_nobody_waits_for_is_written_at_once_and_its_answer_skipped(opened,
     assert [["u"], ["owes"], ["owes"], ["next"]] == fake.flights()
 
 
+def test_what_is_sent_while_somebody_leads_needs_no_further_call(opened, fake):
+    with Crowd(opened(fake.url, timeout="10s"), fake) as crowd:
+        crowd.store.owe(check("owes"))
+        fake.free.set()
+        assert isinstance(crowd.answers["leader"].result(PATIENCE), Reply)
+        until(lambda: ["owes"] in fake.flights(), "the debt")
+
+
 def test_what_nobody_waits_for_needs_no_connection_yet(opened, fake):
     store = opened(fake.url)
     store.owe(check("owes"))
@@ -386,7 +396,7 @@ def test_a_forked_child_has_a_connection_of_its_own(opened, redis_server):
     os.close(reading)
     os.close(writing)
     assert {Reply} == {type(reply) for reply in replies}
-    assert 100 - 21 == HUNDRED.view(*view(store))[0]
+    assert 100 - 21 == left(store)
 
 
 def test_closing_leaves_nothing_and_the_store_can_be_used_again(redis_server):
@@ -410,3 +420,184 @@ def test_closing_ends_an_attempt_to_connect():
         assert time.monotonic() - began < 0.5
     assert threads == set(threading.enumerate())
     assert files == open_files()
+
+
+# What a signal handler, a late thread or another event breaks off -----------------------------------------------------
+
+
+class StruckError(Exception):
+    """Raised as by a signal handler, between two steps."""
+
+
+class StruckSocket:
+    """Send, and raise once right after it."""
+
+    def __init__(self, connected):
+        self.connected, self.is_armed = connected, True
+
+    def __getattr__(self, name):
+        return getattr(self.connected, name)
+
+    def send(self, words):
+        sent = self.connected.send(words)
+        if self.is_armed:
+            self.is_armed = False
+            raise StruckError
+        return sent
+
+
+class StruckDeque(deque):
+    """Take in what is asked, and raise once right after it."""
+
+    is_armed = True
+
+    def append(self, question):
+        super().append(question)
+        if self.is_armed:
+            self.is_armed = False
+            raise StruckError
+
+
+def struck_while_boarding(store):
+    talk = store._lines.threads._port.link.talk
+    talk._open = StruckDeque(talk._open)
+
+
+def test_what_was_sent_when_a_signal_struck_is_not_sent_again(opened, fake):
+    store = opened(fake.url, timeout="5s")
+    assert isinstance(store.admit(check()), Reply)
+    link = store._lines.threads._port.link
+    link._socket = StruckSocket(link._socket)
+    with pytest.raises(StruckError):
+        store._lines.threads.send(store._frames.owe_order(check("owes")))
+    assert isinstance(store.admit(check("next")), Reply)
+    assert [["u"], ["owes"], ["next"]] == sorted(fake.flights(), key=[["u"], ["owes"], ["next"]].index)
+    assert 0 == store._health._failures
+
+
+def test_a_signal_while_a_flight_boards_shifts_no_answer(opened, redis_server):
+    store = opened(redis_server.url, timeout="5s")
+    assert isinstance(store.admit(check("a", 60)), Reply)
+    struck_while_boarding(store)
+    with pytest.raises(StruckError):
+        store.admit(check("a"))
+    assert [(False, 40), (True, 100)] * 2 == [
+        (reply.allowed, left_in(reply)) for reply in [store.admit(check(user, 70), peek=user == "b") for user in "abab"]
+    ]
+    assert 0 == store._health._failures
+
+
+def test_who_was_to_travel_along_when_a_signal_struck_is_told(opened, fake):
+    store = opened(fake.url, timeout="10s")
+    with Crowd(store, fake) as crowd:
+        crowd.ask("second")
+        crowd.ask("third")
+        began = time.monotonic()
+        talk = store._lines.threads._port.link.talk
+        talk._open = StruckDeque(talk._open)
+        fake.free.set()
+        with pytest.raises(StruckError):
+            crowd.answers["second"].result(PATIENCE)
+        assert isinstance(crowd.answers["third"].result(PATIENCE), Unavailable)
+        assert time.monotonic() - began < 5
+
+
+def test_a_call_that_is_broken_off_has_left_before_it_gives_back(opened, fake):
+    """What it is granted between the two, the flight gives back."""
+    store, seen = opened(fake.url, timeout="5s"), []
+    line = store._lines.threads
+
+    def lead(seat):
+        raise StruckError
+
+    line._lead, line._regret = lead, lambda seat: seen.append((seat.left, line._tell(seat, Reply(True, 0, (), ()))))
+    with pytest.raises(StruckError):
+        store.admit(check())
+    assert [(True, False)] == seen
+
+
+def test_what_was_sent_before_calls_began_travels_before_them(opened, fake):
+    with Crowd(opened(fake.url, timeout="10s"), fake) as crowd:
+        crowd.store.owe(check("owes"))
+        crowd.ask("second")
+        fake.free.set()
+        assert isinstance(crowd.answers["second"].result(PATIENCE), Reply)
+    assert [["first"], ["leader"], ["owes", "second"]] == fake.flights()
+
+
+def test_what_was_sent_before_goes_ahead_where_there_is_no_room_beside_calls(opened, fake):
+    with Crowd(opened(fake.url, timeout="20s"), fake) as crowd:
+        for _ in range(300):
+            crowd.store.owe(check("owes"))
+        for number in range(250):
+            crowd.ask(f"u{number}")
+        fake.free.set()
+        assert {Reply} == {type(answer.result(PATIENCE)) for answer in crowd.answers.values()}
+    assert [1, 1, 256, 44, 250] == [len(users) for users in fake.flights()]
+
+
+def test_an_answer_that_is_there_is_heard_though_the_deadline_has_passed(opened, fake):
+    store = opened(fake.url, timeout="5s")
+    assert isinstance(store.admit(check()), Reply)
+    link, probe = store._lines.threads._port.link, Probe(store._server, 0.0)
+    link.talk.board(probe)
+    link.write()
+    until(lambda: link._is_readable(0), "the answer")
+    link.land(probe, time.monotonic() - 1)
+    assert probe.landed
+
+
+def test_a_server_that_goes_on_and_on_is_not_heard_beyond_the_deadline(opened):
+    with FakeServer(lambda words: granting(words) if words[0] != b"EVALSHA" else b"$9000000\r\n" + b"x" * 8_000_000) as fake:
+        store = opened(fake.url, timeout="200ms")
+        began = time.monotonic()
+        assert isinstance(store.admit(check()), Unavailable)
+        in_time(began, 0.2)
+
+
+def test_a_leader_that_comes_late_is_no_failure_of_the_server(opened, fake):
+    store = opened(fake.url, timeout="10s")
+    with Crowd(store, fake) as crowd:
+        crowd.line._leader.deadline = time.monotonic() - GRACE_S - 1
+        crowd.answers["second"] = crowd.pool.submit(store.admit, check("second"))
+        assert isinstance(crowd.answers["leader"].result(PATIENCE), Unavailable)
+        fake.free.set()
+        assert isinstance(crowd.answers["second"].result(PATIENCE), Reply)
+    assert (0, "") == (store._health._failures, store._health.reason)
+
+
+def test_closing_is_no_failure_of_the_server(opened, fake):
+    store = opened(fake.url, timeout="10s")
+    with Crowd(store, fake) as crowd:
+        store.close()
+        assert isinstance(crowd.answers["leader"].result(PATIENCE), Unavailable)
+    assert (0, "") == (store._health._failures, store._health.reason)
+
+
+def test_a_connection_from_before_an_outage_is_not_used_after_it(opened, fake):
+    store = opened(fake.url, timeout="5s")
+    assert isinstance(store.admit(check()), Reply)
+    lost_and_found(store._health)
+    assert isinstance(store.admit(check()), Reply)
+    assert 2 == fake.accepted
+    assert 0 == store._health._failures
+
+
+ALLKEYS = b"maxmemory_policy:allkeys-lru\r\n"
+
+
+def test_a_listener_may_ask_and_keeps_nobody_waiting(opened):
+    """On first contact, when the server is lost, and when it is back."""
+    with FakeServer(lambda words: bulk(ALLKEYS) if words[0] == b"INFO" else granting(words)) as fake:
+        store, heard = opened(fake.url, timeout="5s"), []
+
+        def listen(event):
+            heard.append((type(event), type(store.admit(check("listener")))))
+
+        store.follow(listen)
+        began = time.monotonic()
+        assert isinstance(store.admit(check()), Reply)
+        lost_and_found(store._health)
+        assert isinstance(store.admit(check()), Reply)
+        assert time.monotonic() - began < 2
+        assert [(StoreWarned, Reply), (StoreLost, Reply), (StoreBack, Reply)] == heard

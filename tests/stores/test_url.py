@@ -49,7 +49,8 @@ def read(url, *options):
 
 #   url                                  what is wrong with it
 BAD = [
-    ("localhost:6379", "must begin with redis://, rediss:// or unix://, got 'localhost:6379'"),
+    ("localhost", "must begin with redis://, rediss:// or unix://, got 'localhost'"),
+    ("localhost:6379", "must begin with redis://, rediss:// or unix://"),
     ("", "must begin with redis://"),
     (17, "must begin with redis://, rediss:// or unix://, got '17'"),
     ("redi://h", "got 'redi://'; did you mean 'redis'?"),
@@ -58,7 +59,8 @@ BAD = [
     ("redis+sentinel://h:26379/name", "redis+sentinel:// is not there yet"),
     ("redis://h:70000", "the port of a store must be a number from 1 to 65535, got '70000'"),
     ("redis://h:0", "the port of a store must be a number from 1 to 65535, got '0'"),
-    ("redis://h:port", "the port of a store must be a number from 1 to 65535, got 'port'"),
+    ("redis://h:port", "the port of a store must be a number from 1 to 65535; a password must be followed by @host"),
+    ("redis://u@h:port", "the port of a store must be a number from 1 to 65535, got 'port'"),
     ("redis://[::1", "cannot be read"),
     ("redis://a,b", "must name one host, got 'a,b'"),
     ("redis://h/first", "the database of a store must be a number such as 0, got 'first'"),
@@ -77,9 +79,13 @@ BAD = [
     ("redis://h?prefix=a%20b", "prefix must be"),
     ("redis://h?prefix=", "prefix must be"),
     ("redis://h?ssl_ca_certs=/ca.pem", "ssl_ca_certs needs a URL that begins with rediss://"),
-    ("rediss://h?ssl_cert_reqs=maybe", "the option 'ssl_cert_reqs' of a store cannot be read, got 'maybe'"),
-    ("rediss://h?ssl_check_hostname=maybe", "'ssl_check_hostname' of a store cannot be read"),
-    ("rediss://h?ssl_keyfile=", "'ssl_keyfile' of a store cannot be read"),
+    (
+        "rediss://h?ssl_cert_reqs=maybe",
+        "the option 'ssl_cert_reqs' of a store must be none, optional or required, got 'maybe'",
+    ),
+    ("rediss://h?ssl_check_hostname=maybe", "'ssl_check_hostname' of a store must be true or false, got 'maybe'"),
+    ("rediss://h?ssl_keyfile=", "'ssl_keyfile' of a store must not be empty, got ''"),
+    ("rediss://h?ssl_min_version=1.2", "must be 771 for TLS 1.2, or 772 for TLS 1.3, got '1.2'"),
     ("unix://run/redis.sock", "must name the path of a socket"),
     ("unix://", "must name the path of a socket"),
     ("redis://h/0#part", "a '#', '/' or '?' where none can be"),
@@ -123,6 +129,12 @@ SECRET = "s3cr3t"
         f"redis://h?password={SECRET}&tiemout=1s",
         f"rediss://h?ssl_password={SECRET}&ssl_password={SECRET}",
         f"redis+cluster://:{SECRET}@h",
+        f"redis://:[{SECRET}]@h",
+        f"redis://u:{SECRET}\u2100@h",
+        f"redis://u:{SECRET}",
+        f"redis://:{SECRET}",
+        f"redis//:{SECRET}",
+        f"redis://h:1{SECRET}",
     ],
 )
 def test_no_mistake_shows_a_password(url):

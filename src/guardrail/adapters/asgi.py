@@ -9,15 +9,15 @@ held back or changed. Nothing that a client sends makes it fail.
 
 from __future__ import annotations
 
-from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Unpack
 
 from guardrail.adapters.asgi_exchange import App, Exchange, Receive, Scope, Send
 from guardrail.adapters.asgi_request import AsgiRequest, path_of
 from guardrail.adapters.asgi_routes import RouteTables
 from guardrail.adapters.asgi_websocket import WebSocketExchange
+from guardrail.adapters.hooks import is_async
 from guardrail.adapters.http_attributes import aasked
-from guardrail.adapters.http_options import Options, guard_of, options_of
+from guardrail.adapters.http_options import AWAITS, Options, guard_of, options_of
 from guardrail.adapters.http_resources import RuleNames, verb_of
 from guardrail.admission.ambient import publish, withdraw
 from guardrail.errors import Refused
@@ -53,8 +53,8 @@ class GuardMiddleware:
     def __init__(self, app: App, guard: Guard | None = None, **options: Unpack[Options]) -> None:
         self.app = app
         self._guard = guard_of(guard)
-        self._options = options_of("GuardMiddleware", options)
-        self._async_user = self._options.user if iscoroutinefunction(self._options.user) else None
+        self._options = options_of("GuardMiddleware", options, awaits=AWAITS)
+        self._async_user = self._options.user if is_async(self._options.user) else None
         self._tables = RouteTables(app)
         self._names = RuleNames()
 
@@ -81,6 +81,9 @@ class GuardMiddleware:
                 exchange.end(refused)
                 raise
         except BaseException as error:
+            if exchange.held is not None and isinstance(error.__cause__, Refused):  # it came through two apps
+                await exchange.refuse(error.__cause__)
+                return
             exchange.error = error
             await exchange.flush()
             raise
@@ -101,7 +104,7 @@ class GuardMiddleware:
     async def _enter(self, exchange: Exchange, request: AsgiRequest) -> bool:
         """Ask the rules; False: they refused, and the request is answered."""
         if self._async_user is not None:
-            request.know("user", await aasked(self._async_user, request.scope))
+            request.know_user(await aasked(self._async_user, request.scope))
         permit = await exchange.guard.atry_enter(request.resource, request)
         if permit:
             exchange.permit = permit

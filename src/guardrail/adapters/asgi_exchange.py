@@ -31,7 +31,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SERVER_ERROR = 500
-_BODIES = frozenset(["http.response.body", "http.response.pathsend"])
+_BODIES = frozenset(["http.response.body", "http.response.pathsend", "http.response.zerocopysend"])
 CODES = {status: f"http.{status}" for status in range(100, 1000)}
 
 
@@ -102,10 +102,15 @@ class Exchange:
         self.held = None
         self.refusal = refused
         custom = await self._custom(refused)
-        if custom is None:
+        if custom is not None:
+            try:
+                await custom(self.scope, self._receive, self._add)
+            except Exception:
+                if self.begun:
+                    raise
+                getLogger("guardrail.http").exception("the answer of on_refused raised, so it is the usual one")
+        if not self.begun:
             await self._answer(refused)
-        else:
-            await custom(self.scope, self._receive, self._add)
         return True
 
     async def flush(self) -> None:
@@ -158,9 +163,10 @@ class Exchange:
         if self.permit is not None:
             self.permit.begin()
         fields = self._fields()
-        if fields and not self._options.style.repeats:
-            fields = _lacking(message, fields)
-        return {**message, "headers": [*message.get("headers", ()), *fields]} if fields else message
+        if not fields:
+            return message
+        headers: RawFields = list(message.get("headers") or ())  # they may be there but once
+        return {**message, "headers": headers + (fields if self._options.style.repeats else _lacking(headers, fields))}
 
     def _fields(self) -> RawFields:
         """Return the headers that say what is left of the client's limits."""
@@ -185,8 +191,8 @@ class Exchange:
         if message["type"] == "http.response.start":
             assert self.refusal is not None
             fields = [*raw(retry_after(self.refusal.retry_after)), *self._fields()]
-            lacking = _lacking(message, fields)
-            message = {**message, "headers": [*message.get("headers", ()), *lacking]}
+            headers: RawFields = list(message.get("headers") or ())
+            message = {**message, "headers": headers + _lacking(headers, fields)}
             self.begun = True
         await self._send(message)
 
@@ -199,9 +205,9 @@ class Exchange:
         await self._send({"type": f"{kind}.body", "body": body})
 
 
-def _lacking(message: Message, fields: RawFields) -> RawFields:
-    """Return those of *fields* that the start of a response does not have."""
-    has = {bytes(name).lower() for name, _ in message.get("headers", ())}
+def _lacking(headers: RawFields, fields: RawFields) -> RawFields:
+    """Return those of *fields* that *headers* do not have."""
+    has = {bytes(name).lower() for name, _ in headers}
     return [field for field in fields if field[0] not in has]
 
 

@@ -37,7 +37,7 @@ class LateExchange(Exchange):
         """
         request, self.waiting = self.waiting, None
         if request is not None:
-            request.know("user", user)
+            request.know_user(user)
             permit = await self.guard.atry_enter(request.resource, request)
             if not permit:
                 raise permit.refusal()

@@ -40,14 +40,13 @@ class AsgiRequest(RequestAttributes):
 
     def lines(self, header: str) -> Sequence[str]:
         name = header.encode("latin-1", "replace")
-        return [value.decode("latin-1").strip(" \t") for key, value in self.scope.get("headers") or () if key == name]
+        return [text_of(value).strip(" \t") for key, value in self.scope.get("headers") or () if key == name]
 
     def header_names(self) -> Sequence[str]:
-        return [key.decode("latin-1") for key, _ in self.scope.get("headers") or ()]
+        return [text_of(key) for key, _ in self.scope.get("headers") or ()]
 
     def query(self) -> str:
-        text: bytes = self.scope.get("query_string") or b""
-        return text.decode("latin-1")
+        return text_of(self.scope.get("query_string") or b"")
 
     def peer(self) -> str | None:
         client = self.scope.get("client")
@@ -63,9 +62,10 @@ class AsgiRequest(RequestAttributes):
         hook = self._options.user
         return None if hook is None else asked(hook, self.scope)
 
-    def know(self, name: str, value: object) -> None:
-        """Take an attribute as known."""
-        self._known[name] = value
+
+def text_of(value: bytes | str) -> str:
+    """Return a text of a scope, which is bytes unless a server or a test is careless."""
+    return value if isinstance(value, str) else value.decode("latin-1")
 
 
 def path_of(scope: Mapping[str, Any], root_path: str) -> str:
@@ -75,8 +75,8 @@ def path_of(scope: Mapping[str, Any], root_path: str) -> str:
         root_path: Where it begins if the server does not say.
     """
     path: str = scope.get("path") or ""
-    root: str = scope.get("app_root_path", scope.get("root_path")) or root_path
-    if root and path.startswith(root):
+    root: object = scope.get("app_root_path", scope.get("root_path")) or root_path
+    if isinstance(root, str) and root and path.startswith(root):
         if len(path) == len(root):
             return ""
         if path[len(root)] == "/":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from guardrail.adapters.client_advice import Header, advice
 from guardrail.adapters.client_holds import held_back, hold_back
 from guardrail.adapters.client_resources import Naming, Outgoing, Resource, User
+from guardrail.adapters.hooks import is_async
 from guardrail.default import default_guard
 from guardrail.guard import Guard
 from guardrail.rules.spelling import any_of, did_you_mean, shown
@@ -90,8 +91,8 @@ class Egress:
     ) -> None:
         if guard is not None and not isinstance(guard, Guard):
             raise TypeError(f"guard must be a Guard, or None for the default one, got {guard!r}")
-        if user is not None and not callable(user):
-            raise TypeError(f"user must be a callable over the request, got {user!r}")
+        if is_async(user) or not (user is None or callable(user)):
+            raise TypeError(f"user must be a callable over the request, and not async, got {user!r}")
         if hold not in HOLDS:
             raise ValueError(f"hold must be {any_of(HOLDS)}, got {shown(hold)}{did_you_mean(str(hold), HOLDS)}")
         self._guard = guard

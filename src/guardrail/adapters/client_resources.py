@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from guardrail.adapters.hooks import at_once, is_async, with_text
 from guardrail.rules.match import Index
 
 if TYPE_CHECKING:
@@ -106,12 +107,13 @@ class Outgoing(Mapping[str, object]):
 
     def _named_user(self) -> object:
         try:
-            return None if self._user is None else self._user(self.request)
+            user = None if self._user is None else self._user(self.request)
         except Exception:
             from logging import getLogger  # only a hook that fails needs it
 
             getLogger("guardrail.adapters").exception("the user= hook failed; the call counts as one without user")
             return None
+        return with_text(at_once(self._user, user, "guardrail.adapters"), "guardrail.adapters")
 
 
 class Naming:
@@ -134,7 +136,7 @@ class Naming:
             for number, (pattern, template) in enumerate(resource.items()):
                 self._templates.append(checked_template(template))
                 self._add(pattern, number)
-        elif resource is None or callable(resource):
+        elif not is_async(resource) and (resource is None or callable(resource)):
             self._ask = resource
         else:
             raise TypeError(

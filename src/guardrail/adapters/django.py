@@ -11,11 +11,13 @@ answer of another middleware) enters when that answer comes by. The permit ends 
 from __future__ import annotations
 
 from collections.abc import Callable
+from logging import getLogger
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
 from guardrail.adapters.django_request import DjangoRequest, asks_for_user
@@ -147,7 +149,9 @@ class GuardMiddleware:
     def _answer(self, journey: Journey, refused: Refused) -> Any:
         journey.refusal = refused
         made = self._options.answer(journey.request.given, refused)
-        if made is not None:
+        if isinstance(made, HttpResponseBase):
             return made
+        if made is not None:
+            getLogger("guardrail.http").error("on_refused must return a response of Django or None, got %r", made)
         status, fields, body = answer_to(refused)
         return HttpResponse(body, status=status, headers=dict(fields))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from guardrail.adapters.django_routes import template_of
-from guardrail.adapters.http_attributes import asked
+from guardrail.adapters.http_attributes import aasked, asked
 from guardrail.adapters.http_resources import known_method
 from guardrail.adapters.wsgi_request import WsgiRequest
 
@@ -44,16 +44,20 @@ class DjangoRequest(WsgiRequest):
         return super().path() if match is None else {name: str(value) for name, value in match.kwargs.items()}
 
     def user(self) -> object:
-        hook = self._options.user
-        if hook is not None:
-            return asked(hook, self.given)
-        return authenticated(asked(getattr, self.given, "user"))
+        hook = self.options.user
+        return asked(known_in if hook is None else hook, self.given)
 
     async def load_user(self) -> None:
         """Load the user from a task."""
         load = getattr(self.given, "auser", None)
         if load is not None:
-            self._known["user"] = authenticated(await load())
+            user = await aasked(load)
+            self.know_user(asked(authenticated, user))
+
+
+def known_in(given: Any) -> object:
+    """Return the user of a request, or None where it is nobody that is known."""
+    return authenticated(given.user)
 
 
 def authenticated(user: Any) -> object:

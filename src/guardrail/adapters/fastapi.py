@@ -17,7 +17,7 @@ from guardrail.adapters.fastapi_document import documented
 from guardrail.adapters.fastapi_user import EXCHANGE, UserDependency
 from guardrail.adapters.http_answers import answer_to
 from guardrail.adapters.http_attributes import aasked
-from guardrail.adapters.http_options import guard_of, options_of
+from guardrail.adapters.http_options import AWAITS, guard_of, options_of
 from guardrail.errors import Refused
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def install(
         ValueError: An option has a wrong value.
     """
     guard_of(guard)
-    checked = options_of("install", {**options, "user": user})
+    checked = options_of("install", {**options, "user": user}, awaits=AWAITS)
     if app.middleware_stack is not None:
         raise RuntimeError("install(app, ...) must come before the app has started")
     app.user_middleware.append(Middleware(FastApiMiddleware, guard=guard, dependency=user, **options))
@@ -88,6 +88,9 @@ class FastApiMiddleware(GuardMiddleware):
     ) -> None:
         super().__init__(app, guard, **options)
         self._user = None if dependency is None else UserDependency(dependency)
+
+    def _is_let_in(self, exchange: Exchange, request: AsgiRequest) -> bool:
+        return self._user is None and super()._is_let_in(exchange, request)
 
     async def _enter(self, exchange: Exchange, request: AsgiRequest) -> bool:
         leaf = None if request.route is None else request.route.leaf

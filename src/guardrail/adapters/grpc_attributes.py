@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote
 
 from guardrail.adapters.client_address import hop_of
+from guardrail.adapters.hooks import at_once, with_text
 from guardrail.admission import ambient
 
 METADATA = "metadata."
@@ -77,7 +78,7 @@ class RpcAttributes(Mapping[str, object]):
         if name == "client.ip":
             return self.address()
         if name == "user":
-            return None if self._user is None else asked(self._user, self._about)
+            return None if self._user is None else with_text(asked(self._user, self._about), "guardrail.grpc")
         return self.resource if name == "resource" else None
 
 
@@ -134,9 +135,10 @@ def client_ip(peer: str) -> str | None:
 
 
 def asked(hook: UserHook, about: object) -> object:
-    """Return what a hook says; one that raises has nothing to say."""
+    """Return what a hook says; one that raises, or would have to be awaited, has nothing to say."""
     try:
-        return hook(about)
+        said = hook(about)
     except Exception:
         getLogger("guardrail.grpc").debug("the user hook raised, so there is no user", exc_info=True)
         return None
+    return at_once(hook, said, "guardrail.grpc")

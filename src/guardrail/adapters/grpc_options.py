@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from inspect import iscoroutinefunction
+from logging import getLogger
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from guardrail.adapters.hooks import is_async
 from guardrail.default import default_guard
 from guardrail.guard import Guard
 
@@ -49,8 +50,13 @@ class Options(NamedTuple):
         return method in exempt or f"{method.rpartition('/')[0]}/{EVERY}" in exempt
 
     def resource_of(self, method: str, prefix: str = "") -> str:
-        """Return the name that rules have for a method."""
-        return prefix + method if self.resource is None else self.resource(method)
+        """Return the name that rules have for a method. A hook that raises, or returns no name, leaves it as it is."""
+        name: object = None
+        try:
+            name = None if self.resource is None else self.resource(method)
+        except Exception:
+            getLogger("guardrail.grpc").exception("resource raised for %s, which keeps its name", method)
+        return name if isinstance(name, str) and name else prefix + method
 
 
 def checked(guard: object, exempt: object, user: object, resource: object) -> Options:
@@ -83,6 +89,6 @@ def _methods(exempt: object) -> frozenset[str]:
 def _hook(name: str, hook: object) -> Callable[..., Any] | None:
     if hook is None:
         return None
-    if not callable(hook) or iscoroutinefunction(hook):
+    if not callable(hook) or is_async(hook):
         raise TypeError(f"{name} must be a plain function, got {hook!r}")
     return hook

@@ -12,6 +12,8 @@ from logging import getLogger
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from guardrail.adapters.hooks import at_once, with_text
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 PLAIN = ("method", "client.ip", "user", "resource")
 MOST_FIELDS = 1_000  # of a query that are looked at
 
-_QUERIES, _COOKIES = "?queries", "?cookies"  # no names of attributes
+_QUERIES, _COOKIES, _USER = "?queries", "?cookies", "?user"  # no names of attributes
 
 
 class RequestAttributes(Mapping[str, object]):
@@ -98,7 +100,7 @@ class RequestAttributes(Mapping[str, object]):
         if name == "client.ip":
             value = self._addresses.find(self.peer(), self.lines)
         elif name == "user":
-            value = self.user()
+            value = with_text(self._user(), "guardrail.http")
         elif name == "method":
             value = self.method()
         elif name == "resource":
@@ -114,9 +116,18 @@ class RequestAttributes(Mapping[str, object]):
             elif family == "path":
                 value = self.path().get(rest)
             elif family == "user":
-                value = _dug(self.get("user"), rest)
+                value = _dug(self._user(), rest)
         self._known[name] = value
         return value
+
+    def know_user(self, user: object) -> None:
+        """Take it as known who is calling."""
+        self._known[_USER] = user
+
+    def _user(self) -> object:
+        if _USER not in self._known:
+            self._known[_USER] = self.user()
+        return self._known[_USER]
 
     def _queries(self) -> Mapping[str, str]:
         found = self._known.get(_QUERIES)
@@ -157,12 +168,13 @@ def cookies_of(lines: Sequence[str]) -> dict[str, str]:
 
 
 def asked(hook: Callable[..., object], *arguments: object) -> object:
-    """Return what a hook says; one that raises has nothing to say."""
+    """Return what a hook says; one that raises, or would have to be awaited, has nothing to say."""
     try:
-        return hook(*arguments)
+        said = hook(*arguments)
     except Exception:
         getLogger("guardrail.http").debug("%r raised, so there is no answer", hook, exc_info=True)
         return None
+    return at_once(hook, said, "guardrail.http")
 
 
 async def aasked(hook: Callable[..., object], *arguments: object) -> object:

@@ -12,6 +12,7 @@ from logging import getLogger
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast, get_args
 
 from guardrail.adapters.client_address import UNIX, ClientAddresses, network_of
+from guardrail.adapters.hooks import is_async
 from guardrail.adapters.http_attributes import asked
 from guardrail.adapters.http_headers import HeaderStyle
 from guardrail.adapters.http_resources import DEFAULT_EXEMPT, Exempt
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 Headers = Literal["ietf-10", "legacy", "both", "off"]
 NAMES = ("trusted_proxies", "headers", "exempt", "user", "resource", "on_refused")
+AWAITS = ("user", "on_refused")  # what tasks may await
 ENVIRONMENT = "GUARDRAIL_TRUSTED_PROXIES"
 
 
@@ -88,11 +90,12 @@ class HttpOptions:
             return None
 
 
-def options_of(where: str, given: Mapping[str, object]) -> HttpOptions:
+def options_of(where: str, given: Mapping[str, object], *, awaits: Iterable[str] = ()) -> HttpOptions:
     """Check the options that a middleware was given.
 
     Args:
         where: What was given them, for the message.
+        awaits: Those whose callables may be async.
 
     Raises:
         TypeError: There is no such option, or it is of a wrong kind.
@@ -101,6 +104,8 @@ def options_of(where: str, given: Mapping[str, object]) -> HttpOptions:
     for name in given:
         if name not in NAMES:
             raise TypeError(f"{where} has no option {name!r}{did_you_mean(name, ('guard', *NAMES))}")
+        if name not in awaits and is_async(given[name]):
+            raise TypeError(f"{name} must not be async here, got {given[name]!r}")
     return HttpOptions(
         ClientAddresses(_proxies(given.get("trusted_proxies", ()))),
         HeaderStyle(_headers(given.get("headers", "ietf-10"))),

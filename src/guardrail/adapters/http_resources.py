@@ -23,6 +23,7 @@ METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS",
 PREFLIGHT = "cors-preflight"
 DEFAULT_EXEMPT = (PREFLIGHT, "/healthz", "/livez", "/readyz", "/metrics")
 DEEPEST = 16  # segments of a name that is made up
+LONGEST = 256  # characters of a call whose name is remembered
 _REMEMBERED = 4096
 _NAMED = re.compile(r"\{([^{}/]+)\}")
 
@@ -90,7 +91,9 @@ class RuleNames:
             self._known = (rules, names)
         name = names.get(call)
         if name is None:
-            name = names[call] = name_of(rules, call)
+            name = name_of(rules, call)
+            if len(call) <= LONGEST:
+                names[call] = name
         return name
 
 

@@ -101,7 +101,7 @@ class GuardMiddleware:
 
     def _refuse(self, response: Response, refused: Refused) -> Iterable[bytes]:
         """Answer with a refusal, and end the call."""
-        response.refusal = refused
+        response.restart(refused)
         environ = response.request.environ
         custom: Any = self._options.answer(environ, refused)
         if callable(custom):

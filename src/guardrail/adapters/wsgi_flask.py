@@ -88,10 +88,13 @@ def _allowed(adapter: Any, path: str) -> str:
     return next(iter(adapter.allowed_methods(path)), "GET")
 
 
-def _answer(refused: Refused) -> tuple[bytes, int, dict[str, str]]:
+def _answer(refused: Refused) -> Any:
     """Answer a refusal that a view lets escape, and note whose answer it is."""
     request = innermost()
     if isinstance(request, WsgiRequest):
         setattr(request, NOTED, refused)
+        custom = request.options.answer(request.environ, refused)
+        if callable(custom):
+            return custom
     status, fields, body = answer_to(refused)
     return body, status, dict(fields)

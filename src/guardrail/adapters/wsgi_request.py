@@ -24,13 +24,14 @@ class WsgiRequest(RequestAttributes):
     Attributes:
         path_values: The variable parts of the path, where a route says so.
         path_text: The path from where the app begins.
+        options: Those of the middleware.
     """
 
     path_values: Mapping[str, str] | None = None
 
     def __init__(self, environ: dict[str, Any], options: HttpOptions) -> None:
         super().__init__(options.addresses)
-        self._options = options
+        self.options = options
         self.environ = environ
         path: str = environ.get("PATH_INFO") or ""
         self.path_text = path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace")
@@ -51,7 +52,8 @@ class WsgiRequest(RequestAttributes):
         return self.environ.get("QUERY_STRING") or ""
 
     def peer(self) -> str | None:
-        return self.environ.get("REMOTE_ADDR") or None
+        peer = self.environ.get("REMOTE_ADDR")
+        return peer if isinstance(peer, str) and peer else None
 
     def path(self) -> Mapping[str, str]:
         if self.path_values is not None:
@@ -59,5 +61,5 @@ class WsgiRequest(RequestAttributes):
         return values_in(self.resource, f"{self.method()} {self.path_text}")
 
     def user(self) -> object:
-        hook = self._options.user
+        hook = self.options.user
         return None if hook is None else asked(hook, self.environ)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from guardrail.adapters.http_answers import shown
@@ -36,13 +37,15 @@ class Response(Iterator[bytes]):
     Attributes:
         permit: What the call got from the gates; None: nothing, or it has ended.
         refusal: Why the answer is guardrail's own.
-        begun: The status is out of the app's hands.
+        begun: Bytes have gone out, and the status with them.
     """
 
     permit: Permit | None = None
     refusal: Refused | None = None
     begun = False
     _status = 0
+    _is_started = False
+    _instead: Any = None
     _asked = False
     _close: Callable[[], object] | None = None
     _items: Iterator[bytes] = iter(())
@@ -57,13 +60,16 @@ class Response(Iterator[bytes]):
         self._refuse = refuse
 
     def take(self, items: Iterable[bytes]) -> None:
-        """Take what the app has returned."""
-        self._close = getattr(items, "close", None)
+        """Take what the app has returned, or what stands in for it: what came before cleans up first."""
+        before, self._close = self._close, getattr(items, "close", None)
         self._items = iter(items)
+        if before is not None:
+            before()
 
     def start(self, status: str, headers: Sequence[tuple[str, str]], exc_info: Any = None) -> Any:
         """Stand in for the server's `start_response`."""
-        self.begun = True
+        exc_info, self._instead = exc_info or self._instead, None
+        self._is_started = True
         self._status = int(status[:3]) if status[:3].isdecimal() else 0
         raised = exc_info[1] if exc_info else sys.exc_info()[1]
         if self.refusal is None:
@@ -73,13 +79,24 @@ class Response(Iterator[bytes]):
             self.permit.begin()
         has = {name.lower() for name, _ in headers}
         headers = [*headers, *(field for field in self._fields() if field[0].lower() not in has)]
-        return self._start_response(status, headers, *([exc_info] if exc_info else []))
+        write = self._start_response(status, headers, *([exc_info] if exc_info else []))
+        return partial(self._write, write)
+
+    def restart(self, refused: Refused) -> None:
+        """Have a refusal answered instead of whatever the app has started with."""
+        self.refusal = refused
+        if self._is_started:
+            self._instead = (type(refused), refused, refused.__traceback__)
+
+    def _write(self, write: Callable[[bytes], object], piece: bytes) -> None:
+        self.begun = True
+        write(piece)
 
     def __next__(self) -> bytes:
         self._asked = True
         published = publish(self.request)
         try:
-            return next(self._items)
+            item = next(self._items)
         except StopIteration:
             self.end()
             raise
@@ -87,11 +104,16 @@ class Response(Iterator[bytes]):
             if self.begun:
                 self.end(refused)
                 raise
-            self._items = iter(self._refuse(self, refused))
+            items = self._refuse(self, refused)
+            if items is not self:  # it has taken others
+                self._items = iter(items)
             return next(self._items, b"")
         except BaseException as error:
             self.end(error)
             raise
+        else:
+            self.begun = self.begun or bool(item)
+            return item
         finally:
             withdraw(published)
 

@@ -11,7 +11,7 @@ from guardrail.admission.call import LONGEST_KEY, Call, key_of
 from guardrail.admission.limit_gate import LimitGate
 from guardrail.admission.permit import Permit, aenter, apeek, enter, peek
 from guardrail.admission.quick import LocalWay, QuickPermit
-from guardrail.admission.quick_shared import SharedWay
+from guardrail.admission.quick_shared import SharedPermit, SharedWay
 from guardrail.core.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
@@ -51,14 +51,20 @@ class Plan:
         begun = self.begin(get, cost)
         if begun is None:
             return enter(self.gates, Call(self.resource, get, cost, max_wait_us), self.ledger)
-        return begun if begun.is_decided else ask(self.way, begun)
+        if begun.is_decided:
+            return begun
+        way, permit = to_ask(self.way, begun)
+        return way.heard(permit, way.shared.ask((permit.check,)))
 
     async def aenter(self, get: Get, cost: int, max_wait_us: int | None) -> Permit:
         """Take one call through the gates, waiting in this task. Never raises Refused."""
         begun = self.begin(get, cost)
         if begun is None:
             return await aenter(self.gates, Call(self.resource, get, cost, max_wait_us), self.ledger)
-        return begun if begun.is_decided else await aask(self.way, begun)
+        if begun.is_decided:
+            return begun
+        way, permit = to_ask(self.way, begun)
+        return way.heard(permit, await way.shared.aask((permit.check,)))
 
     def peek(self, get: Get, cost: int, max_wait_us: int | None) -> Decision:
         """Return the decision that such a call would get now. Takes nothing and never waits for a rule."""
@@ -93,13 +99,8 @@ def way_past(gates: Sequence[Gate]) -> Way | None:
     return None
 
 
-def ask(way: Way | None, begun: QuickPermit) -> Permit:
-    """Ask the store for a permit that is still to be decided."""
+def to_ask(way: Way | None, begun: QuickPermit) -> tuple[SharedWay, SharedPermit]:
+    """Return whom to ask, and for what, where a permit is not decided yet."""
     assert isinstance(way, SharedWay)
-    return way.ask(begun)
-
-
-async def aask(way: Way | None, begun: QuickPermit) -> Permit:
-    """Ask as `ask` does, from a task."""
-    assert isinstance(way, SharedWay)
-    return await way.aask(begun)
+    assert isinstance(begun, SharedPermit)
+    return way, begun

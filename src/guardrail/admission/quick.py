@@ -33,14 +33,12 @@ class QuickPermit(Permit, ABC):
 
     __slots__ = ("_cost", "_granted", "_key", "is_decided", "resource")
 
-    def __init__(self, resource: str, key: str, cost: int, *, granted: bool, is_decided: bool = True) -> None:
-        self._made = self._decision = None
-        self._is_over = self.is_held = False
-        self.resource = resource
-        self._key = key
-        self._cost = cost
-        self._granted = granted
-        self.is_decided = is_decided
+    _made: Attempt | None
+    is_decided: bool
+    resource: str
+    _key: str
+    _cost: int
+    _granted: bool
 
     @property
     def _attempt(self) -> Attempt:

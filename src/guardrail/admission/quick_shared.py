@@ -33,7 +33,11 @@ class SharedPermit(QuickPermit):
     def __init__(
         self, way: SharedWay, resource: str, key: str, cost: int, check: Check, sent_us: int, mark: object
     ) -> None:
-        super().__init__(resource, key, cost, granted=False, is_decided=False)
+        self._made = self._decision = None
+        self._is_over = self.is_held = self._granted = self.is_decided = False
+        self.resource = resource
+        self._key = key
+        self._cost = cost
         self.check = check
         self.found: Reply | Refusal | None = None
         self._way = way
@@ -111,17 +115,8 @@ class SharedWay:
             concluded(permit, gate.ledger, resource)
         return permit
 
-    def ask(self, permit: QuickPermit) -> Permit:
-        """Ask the store, and return what the call gets."""
-        assert isinstance(permit, SharedPermit)
-        return self._heard(permit, self.shared.ask((permit.check,)))
-
-    async def aask(self, permit: QuickPermit) -> Permit:
-        """Ask as `ask` does, from a task."""
-        assert isinstance(permit, SharedPermit)
-        return self._heard(permit, await self.shared.aask((permit.check,)))
-
-    def _heard(self, permit: SharedPermit, answer: Reply | Unavailable) -> Permit:
+    def heard(self, permit: SharedPermit, answer: Reply | Unavailable) -> Permit:
+        """Return what a call gets whose permit was to be asked for."""
         if isinstance(answer, Unavailable):
             return concluded(permit.without_store(answer), self.gate.ledger, permit.resource)
         permit.heard(answer)

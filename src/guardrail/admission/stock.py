@@ -41,6 +41,8 @@ class Stock:
         self.ledger = ledger
         self.store = store
         self.refusals = Refusals(None if store is None else store.clock)
+        if store is not None:
+            store.follow_returns(self.refusals.drop)
         self._ask = lookups
         self._lookups: dict[str, RateLookup] = {}
         self._shapes: dict[str, object] = {}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
 from guardrail.core.limit import Charge
 from guardrail.stores import scripts
 from guardrail.stores.protocol import Refund, Reply, Unavailable
-from guardrail.stores.resp import Answer, GarbledError, Refusal
-from guardrail.stores.talk import Question, Talk
+from guardrail.stores.resp import Answer, ErrorReply, GarbledError
+from guardrail.stores.talk import NEVER, Question, Talk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     AnyFlight: TypeAlias = "Flight[Any]"
 
 MOST = 256  # checks in a flight: 0.8 ms of the server
-DONE: Answer = 0  # the outcome of an order to which nothing comes back
+DONE: Answer = 0  # of an order to which nothing comes back: None would be no outcome yet
 
 Cargo: TypeAlias = "Order | Errand"
 Outcome: TypeAlias = "Reply | Unavailable | Answer"
@@ -38,6 +38,7 @@ class Errand:
     __slots__ = ("words",)
     size = MOST
     checks = None
+    places = ()
     peek = False
 
     def __init__(self, words: bytes) -> None:
@@ -77,22 +78,24 @@ class Flight(Question, Generic[W]):
         return not self.landed and any(waiter is not None for waiter in self.waiters)
 
     def hear(self, answer: Answer, talk: Talk) -> None:
-        if not isinstance(answer, Refusal):
+        if not isinstance(answer, ErrorReply):
             self._land(answer, talk)
         elif answer.text.startswith("NOSCRIPT") and not self._again:
             self._again = True
             talk.load(scripts.admit(), Loading(self))
             talk.ask(self.words, self)
         else:
-            fault = self.server.refused(self._refusal or answer.text)
+            fault = self.server.fault_of_reply(self._refusal or answer.text)
             talk.over = talk.over or fault.elsewhere
             self.server.health.failed(fault)
             self.lose(self.server.health.unavailable())
 
     def lose(self, unavailable: Unavailable) -> None:
         self.landed = True
-        for waiter in self.waiters:
-            if waiter is not None:
+        for order, waiter in zip(self.orders, self.waiters, strict=True):
+            if waiter is None:
+                self.server.returned(order.places)  # it may have been done
+            else:
                 self._tell(waiter, unavailable)
 
     def was_refused(self, text: str) -> None:
@@ -115,14 +118,18 @@ class Flight(Question, Generic[W]):
         self._well()
         refunds: list[Refund] = []
         for order, waiter, reply in zip(self.orders, self.waiters, replies, strict=True):
-            if waiter is None or self._tell(waiter, DONE if reply is None else reply):
+            if waiter is None:
+                self.server.returned(order.places)
+            elif self._tell(waiter, DONE if reply is None else reply):
                 continue
-            if isinstance(reply, Reply) and order.checks is not None and not order.peek:
+            elif isinstance(reply, Reply) and order.checks is not None and not order.peek:
                 refunds += granted(order.checks, reply)
         self.landed = True
         if refunds:
-            frames = self.server.frames
-            talk.ask(frames.frame([frames.refund_order(refunds)], self.server.now_us()), Question())
+            returning: Flight[W] = Flight(
+                self.server, [self.server.frames.refund_order(refunds)], [None], NEVER, self._tell
+            )
+            talk.ask(returning.words, returning)
 
     def _well(self) -> None:
         self.server.health.well()
@@ -138,7 +145,7 @@ class Loading(Question):
         self._flight = flight
 
     def hear(self, answer: Answer, talk: Talk) -> None:
-        if isinstance(answer, Refusal):
+        if isinstance(answer, ErrorReply):
             self._flight.was_refused(answer.text)
 
 

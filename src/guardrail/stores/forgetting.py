@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from guardrail.errors import StoreError
 from guardrail.stores.flight import MOST, Errand
-from guardrail.stores.protocol import Unavailable
-from guardrail.stores.resp import Refusal, command
+from guardrail.stores.protocol import Reply, Unavailable
+from guardrail.stores.resp import ErrorReply, command
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -62,7 +62,8 @@ def _page(server: Server, outcome: Outcome) -> tuple[bytes, list[bytes]]:
 def _told(server: Server, outcome: Outcome) -> Answer:
     if isinstance(outcome, Unavailable):
         reason = server.health.reason or "it does not answer"
-        raise StoreError(f"{server.url.shown} could not be asked to forget: {reason}")
-    if isinstance(outcome, Refusal):
-        raise StoreError(f"{server.url.shown} could not be asked to forget: {server.refused(outcome.text).message}")
-    return None if isinstance(outcome, tuple) else outcome
+    elif isinstance(outcome, ErrorReply):
+        reason = server.fault_of_reply(outcome.text).message
+    else:
+        return None if isinstance(outcome, Reply) else outcome
+    raise StoreError(f"{server.url.shown} could not be asked to forget: {reason}")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MOST_PIECES = 16_384  # keys, and steps of one limit, that are kept encoded
 MOST_LIMITS = 1_024
+_BEYOND = 2**63  # no state holds such a number, even far past its limit
 
 Steps = dict[tuple[str, int, int, int, bool], bytes]
 
@@ -38,6 +39,7 @@ class Order(NamedTuple):
         size: How many there are.
         checks: What the answer has a row of; None: nothing comes back.
         peek: Nothing is charged.
+        places: Which states change without anybody being told.
     """
 
     keys: bytes
@@ -45,6 +47,7 @@ class Order(NamedTuple):
     size: int
     checks: Sequence[Check] | None
     peek: bool
+    places: Sequence[str] = ()
 
 
 class Frames:
@@ -104,6 +107,8 @@ class Frames:
             ValueError: It is no answer to these calls.
         """
         numbers = list(map(int, text.split()))
+        if max(numbers, default=0) > _BEYOND or min(numbers, default=0) < -_BEYOND:
+            raise ValueError(f"an answer with numbers that no state has: {text[:100]!r}")
         try:
             replies, end = _replies(numbers, orders)
         except IndexError as exc:
@@ -113,11 +118,11 @@ class Frames:
         return replies
 
     def _silent(self, pieces: Iterable[tuple[str, bytes]]) -> Order:
-        keys, args = [], []
+        places, args = [], []
         for key, step in pieces:
-            keys.append(self._key(key))
+            places.append(key)
             args.append(step)
-        return Order(b"".join(keys), b"".join(args), len(keys), None, False)
+        return Order(b"".join(map(self._key, places)), b"".join(args), len(places), None, False, places)
 
     def _key(self, key: str) -> bytes:
         piece = self._keys.get(key)
@@ -167,9 +172,8 @@ def _limit_text(limit: Limit[Any]) -> str:
 def _give_back(refund: Refund) -> bytes:
     charge = refund.charge
     debt = charge.state[0] if isinstance(refund.limit, TokenBucket) else 0
-    return _bulk(
-        f"g {refund.cost} {refund.era} {charge.at_us} {charge.cost} {debt} {charge.waited:d} {_limit_text(refund.limit)}"
-    )
+    back, charged = min(refund.cost, LARGEST), min(charge.cost, LARGEST)
+    return _bulk(f"g {back} {refund.era} {charge.at_us} {charged} {debt} {charge.waited:d} {_limit_text(refund.limit)}")
 
 
 def _replies(numbers: list[int], orders: Iterable[Order]) -> tuple[list[Reply | None], int]:
@@ -190,10 +194,14 @@ def _replies(numbers: list[int], orders: Iterable[Order]) -> tuple[list[Reply | 
             eras.append(numbers[place])
             number = numbers[place + 1]
             place += 2
+            if number < 0:
+                raise ValueError(f"a debt, count or length of {number}")
             if isinstance(limit, TokenBucket):
                 states.append((number, now_us))
             elif isinstance(limit, FixedWindow):
                 states.append((now_us // limit.window_us, number))
+            elif number % 2:
+                raise ValueError(f"a state of {number} numbers, which come in pairs")
             else:
                 states.append(tuple(numbers[place : place + number]))
                 place += number

@@ -4,15 +4,16 @@ Law: after 5 failures in a row (at once where a setting is wrong) nobody waits f
 at once, and one of them starts a probe in the background, at most a second after the one before. An outage is told once,
 and so is its end.
 
-    well --5 failures, or one that lasts--> away --a probe is answered--> trying --a call is answered--> well
-                                             ^------------one failure------------'
+    closed --5 failures, or one that lasts--> open --a probe is answered--> half open --a call is answered--> closed
+                                               ^-------------one failure-------------'
 """
 
 from __future__ import annotations
 
 import random
 import time
-from threading import RLock
+from collections import deque
+from threading import Lock, RLock
 from typing import TYPE_CHECKING
 
 from guardrail.stores.protocol import Unavailable
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 FAILURES = 5
 PAUSE_S = 0.5, 0.9  # between the beginnings of two probes; with the time that one takes, a second at most
 SOON_S = 0.02
+IS_AWAY = "%s is away (%s): %s; until it is back, each rule's on_store_error decides"
 
-WELL, AWAY, TRYING = range(3)
+CLOSED, OPEN, HALF_OPEN = range(3)
 
 
 class Health:
@@ -36,10 +38,13 @@ class Health:
 
     Attributes:
         away: Nothing is to be sent but probes.
+        outages: How often the store was found to be away; a connection from before the last time is not trusted.
         reason: The last fault, as a sentence.
+        news: Events that are still to be announced.
     """
 
     __slots__ = (
+        "_announcing",
         "_failures",
         "_followers",
         "_lock",
@@ -49,6 +54,8 @@ class Health:
         "_state",
         "_warned",
         "away",
+        "news",
+        "outages",
         "reason",
         "store",
     )
@@ -56,9 +63,12 @@ class Health:
     def __init__(self, store: str, now: Callable[[], float] = time.monotonic) -> None:
         self.store = store
         self.away = False
+        self.outages = 0
         self.reason = ""
+        self.news: deque[Callable[[], None]] = deque()
+        self._announcing = Lock()
         self._now = now
-        self._state = WELL
+        self._state = CLOSED
         self._failures = 0
         self._lost_at = 0.0
         self._probe_at = 0.0
@@ -94,37 +104,37 @@ class Health:
         """Take note that the store did not answer, or refused."""
         with self._lock:
             now, self.reason = self._now(), fault.message
-            if not self._failures and self._state == WELL:
+            if not self._failures and self._state == CLOSED:
                 self._lost_at = now
             self._failures += 1
             enough = self._failures >= FAILURES or fault.lasts
-            if self._state == AWAY or (self._state == WELL and not enough):
+            if self._state == OPEN or (self._state == CLOSED and not enough):
                 return
-            lost = self._state == WELL
-            self._state, self.away, self._probe_at = AWAY, True, self._next()
+            lost = self._state == CLOSED
+            self._state, self.away, self._probe_at = OPEN, True, self._next()
+            self.outages += 1
         if lost:
-            self.log("warning", "%s is away (%s): %s", self.store, fault.word, fault.message)
-            self._tell(StoreLost(self.store, fault.word, fault.message))
+            said = ("warning", IS_AWAY, self.store, fault.word, fault.message.rstrip("."))
+            self._note(StoreLost(self.store, fault.word, fault.message), *said)
 
     def well(self) -> None:
         """Take note that the store answered a call."""
         if self._failures == 0 or self.away:  # what was sent before it was lost says nothing of now
             return
         with self._lock:
-            back = self._state == TRYING
-            if self._state == AWAY:
+            back = self._state == HALF_OPEN
+            if self._state == OPEN:
                 return
-            self._state, self._failures = WELL, 0
+            self._state, self._failures = CLOSED, 0
             seconds = self._now() - self._lost_at
         if back:
-            self.log("info", "%s is back after %.1f s", self.store, seconds)
-            self._tell(StoreBack(self.store, seconds))
+            self._note(StoreBack(self.store, seconds), "info", "%s is back after %.1f s", self.store, seconds)
 
     def answered(self) -> None:
         """Take note that the store answered a probe: calls may try again."""
         with self._lock:
-            if self._state == AWAY:
-                self._state, self.away = TRYING, False
+            if self._state == OPEN:
+                self._state, self.away = HALF_OPEN, False
 
     def warn(self, setting: str, message: str) -> None:
         """Tell, once, of a setting that endangers limits."""
@@ -132,22 +142,35 @@ class Health:
             if setting in self._warned:
                 return
             self._warned.add(setting)
-        self.log("warning", "%s: %s", self.store, message)
-        self._tell(StoreWarned(self.store, setting, message))
+        self._note(StoreWarned(self.store, setting, message), "warning", "%s: %s", self.store, message)
+
+    def announce(self) -> None:
+        """Tell what has happened. Called where nobody waits for the caller, because listeners take the time they like."""
+        while self.news and self._announcing.acquire(blocking=False):  # one at a time, or their order would be lost
+            try:
+                while self.news:
+                    self.news.popleft()()
+            finally:
+                self._announcing.release()
 
     def after_fork(self) -> None:
-        """Start again in a child: the lock may be held by a thread of the parent."""
-        self._lock = RLock()
+        """Start again in a child: locks may be held by a thread of the parent, which also tells its news."""
+        self._lock, self._announcing = RLock(), Lock()
+        self.news.clear()
 
     def _next(self) -> float:
         return self._now() + random.uniform(*PAUSE_S)  # noqa: S311  # so that many processes do not come at once
 
-    def _tell(self, event: Event) -> None:
-        for tell in tuple(self._followers):
-            try:
-                tell(event)
-            except Exception as error:  # noqa: BLE001  # a listener changes nothing
-                self.log("error", "a follower of %s failed: %r", self.store, error)
+    def _note(self, event: Event, level: str, message: str, *values: object) -> None:
+        def tell() -> None:
+            self.log(level, message, *values)
+            for follower in tuple(self._followers):
+                try:
+                    follower(event)
+                except Exception as error:  # noqa: BLE001  # a listener changes nothing
+                    self.log("error", "a listener to %s failed: %r", self.store, error)
+
+        self.news.append(tell)
 
     @staticmethod
     def log(level: str, message: str, *values: object) -> None:

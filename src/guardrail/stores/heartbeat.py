@@ -7,12 +7,12 @@ A beat travels with calls, in the same write: a process that makes no calls does
 from __future__ import annotations
 
 import os
-import time
 from functools import cache
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from guardrail.stores import scripts
-from guardrail.stores.resp import Refusal, command
+from guardrail.stores.resp import ErrorReply, command
 from guardrail.stores.talk import Question
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Heartbeat:
 
     def beat(self, talk: Talk) -> None:
         """Send one along."""
-        self.due = time.monotonic() + EVERY_S
+        self.due = monotonic() + EVERY_S
         script = scripts.heartbeat()
         lifetime = b"%d" % LIFETIME_MS
         words = command(b"EVALSHA", script.sha.encode(), b"1", self._key, own_id(os.getpid()), lifetime)
@@ -65,7 +65,7 @@ class Beat(Question):
     def hear(self, answer: Answer, talk: Talk) -> None:
         if isinstance(answer, int):
             self._heartbeat.live = max(1, answer)
-        elif isinstance(answer, Refusal) and answer.text.startswith("NOSCRIPT") and not self._again:
+        elif isinstance(answer, ErrorReply) and answer.text.startswith("NOSCRIPT") and not self._again:
             self._again = True
             talk.load(scripts.heartbeat(), Question())
             talk.ask(self._words, self)

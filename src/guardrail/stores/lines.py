@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from asyncio import _get_running_loop as running_loop
+from asyncio import _get_running_loop as running_loop  # None where no loop runs
 from contextlib import suppress
 from threading import RLock
 from typing import TYPE_CHECKING
@@ -54,7 +54,8 @@ class Lines:
 
     async def aclose(self) -> None:
         """Close all lines; that of this event loop is closed when this returns, those of others soon."""
-        self.close()
+        self.threads.close(wait=False)  # the loop does not wait for a thread
+        self._forget_the_dead()
         with self._lock:
             loops, self._loops = self._loops, {}
         mine = loops.pop(asyncio.get_running_loop(), None)

@@ -6,9 +6,9 @@ Law: what comes is heard as soon as the loop reads it; what is written is never 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from guardrail.stores.contact import CLOSED, GARBLED
+from guardrail.stores.contact import CLOSED, GARBLED, LEFT
 from guardrail.stores.readiness import readiness
 from guardrail.stores.resp import GarbledError
 from guardrail.stores.talk import Talk
@@ -38,13 +38,17 @@ class LoopLink(asyncio.Protocol):
 
     def is_fit(self) -> bool:
         """Tell whether the connection still stands. Where no answer is due, what can be read is its end."""
-        return not self._transport.is_closing() and not (self.talk.is_idle and self._is_readable(0))
+        talk = self.talk
+        return not (talk.is_stale or self._transport.is_closing() or (talk.is_idle and self._is_readable(0)))
 
     def write(self) -> None:
         """Write what is to be said."""
-        words, self.talk.unsent = self.talk.unsent, b""
+        talk = self.talk
+        within, talk.busy = talk.busy, True
+        words, talk.unsent = talk.unsent, b""
         if words:
             self._transport.write(words)
+        talk.busy = within
 
     def close(self) -> None:
         """Close the connection at once; `gone` comes a little later."""
@@ -52,16 +56,13 @@ class LoopLink(asyncio.Protocol):
 
     def abandon(self) -> None:
         """Close the socket alone: the loop is gone and cannot, or it is the parent's and must not notice."""
-        outer: Any = self._transport
-        inner = getattr(getattr(outer, "_ssl_protocol", None), "_transport", outer)
-        socket = getattr(inner, "_sock", None)
-        if socket is not None:
-            inner._closing, inner._sock = True, None  # noqa: SLF001  # or asyncio would warn that nobody closed it
-            outer._closed = True  # noqa: SLF001  # likewise, over TLS
-            socket.close()
-        self._wire.let_go()
+        self._wire.abandon()
 
     def data_received(self, data: bytes) -> None:
+        if self.talk.busy:  # a signal handler has raised, and the loop goes on all the same
+            self.close()
+            self._line.lost(self, LEFT)
+            return
         try:
             self.talk.hear(data)
         except GarbledError:
@@ -71,6 +72,7 @@ class LoopLink(asyncio.Protocol):
             self.write()
             if self.talk.over:
                 self.close()
+            self._line.announce()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._wire.let_go()

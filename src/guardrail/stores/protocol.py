@@ -1,7 +1,7 @@
 """Store: where limits are counted that several processes share.
 
 Law: a store decides all checks of a call or none, by its own clock, and answers in bounded time. That it could not be
-asked is an answer too (`Unavailable`); nothing is raised but what ends a program, and nothing is ever sent twice.
+asked is an answer too (`Unavailable`); only what forgets raises. What may have been charged is never sent again.
 """
 
 from __future__ import annotations
@@ -112,6 +112,12 @@ class Store(Protocol):
 
     def follow(self, tell: Callable[[Event], object]) -> None:
         """Tell events of the store (outage, recovery, settings that endanger limits) from now on."""
+
+    def follow_returns(self, tell: Callable[[str], object]) -> None:
+        """Tell, from now on, the key of every state to which something was given back, or charged after the fact.
+
+        It is told when the state has changed, whoever asked for that: also for what a cancelled call had been granted.
+        """
 
     def after_fork(self) -> None:
         """Start again in a forked child: connections and locks are the parent's."""

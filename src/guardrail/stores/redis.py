@@ -2,7 +2,8 @@
 
     call -> Order -> seat in a thread line, or future of a loop line -> Flight (one EVALSHA) -> Reply | Unavailable
 
-Law: a call is sent at most once and is answered within its timeout; while the server is away, at once. Nothing is raised.
+Law: a call is charged at most once and is answered within its timeout; while the server is away, at once. Only what
+forgets raises.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from asyncio import _get_running_loop as running_loop
+from asyncio import _get_running_loop as running_loop  # None where no loop runs: nothing is raised for each call
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -43,9 +44,15 @@ ON_A_LOOP = (
 class RedisStore:
     """Keep shared limits on one Redis or Valkey server. Safe from any thread, task, event loop and forked child.
 
-    Nothing is connected before the first call. Options in the URL are `timeout`, `prefix`, `db`, `client_name`, and with
-    `rediss://` those of redis-py that begin with `ssl_`; an argument wins over the URL. A store that was closed connects
-    again when it is asked.
+    Nothing is connected before the first call. Options in the URL are `timeout`, `prefix`, `db`, `username`, `password`,
+    `client_name`, `socket_keepalive`, and with `rediss://` such as `ssl_ca_certs`, named as in redis-py; an argument wins
+    over the URL. A store that was closed connects again when it is asked.
+
+    What one process forgets or gives back, the others learn when they ask: until a refusal that they remember has ended,
+    at the time it named, they repeat it without asking.
+
+    A user of its own needs no more than `ACL SETUSER <user> ~<prefix>:*` with `guardrail.stores.contact.RIGHTS`, for a
+    `db` other than 0 also `+select`, for a `client_name` also `+client|setname`.
 
     Args:
         url: `redis://[user:password@]host[:port][/db]`, `rediss://...` over TLS, or `unix:///path[?db=0]`.
@@ -130,15 +137,20 @@ class RedisStore:
     def follow(self, tell: Callable[[Event], object]) -> None:
         self._health.follow(tell)
 
+    def follow_returns(self, tell: Callable[[str], object]) -> None:
+        self._server.followers.append(tell)
+
     def after_fork(self) -> None:
         parents, self._lines = self._lines, _lines(self._server)
         self._server.after_fork()
         parents.abandon()
 
     def close(self) -> None:
+        """Give up the connections of threads, and those of event loops that are gone."""
         self._own().close()
 
     async def aclose(self) -> None:
+        """Give up all connections, those of this event loop in order."""
         await self._own().aclose()
 
     def _own(self) -> Lines:
@@ -151,6 +163,8 @@ class RedisStore:
         """Answer at once; if it is time to look at the server again, begin that in the background."""
         if self._health.is_due() and not line.probe():
             self._health.postpone()
+        if self._health.news:
+            self._health.announce()
         return self._health.unavailable()
 
     def _nothing(self) -> Reply:

@@ -14,13 +14,13 @@ _DEEPEST = 8
 _END = b"\r\n"
 
 
-class Refusal(NamedTuple):
-    """Hold what a server says instead of executing a command: `NOSCRIPT No matching script`."""
+class ErrorReply(NamedTuple):
+    """Hold what a server says instead of executing a command, such as `NOSCRIPT No matching script`."""
 
     text: str
 
 
-Answer: TypeAlias = "bytes | int | Refusal | list[Answer] | None"
+Answer: TypeAlias = "bytes | int | ErrorReply | list[Answer] | None"
 
 
 class GarbledError(Exception):
@@ -73,7 +73,7 @@ def _read(text: bytes, start: int, depth: int) -> tuple[Answer, int]:
         case 0x2B:  # +
             return line, position
         case 0x2D:  # -
-            return Refusal(line.decode(errors="replace")), position
+            return ErrorReply(line.decode(errors="replace")), position
         case 0x3A:  # :
             return _number(line), position
         case 0x2A if depth < _DEEPEST:  # *

@@ -5,20 +5,22 @@ Law: nothing in here waits.
 
 from __future__ import annotations
 
-import time
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from guardrail.stores.contact import RIGHTS, failed, refused
+from guardrail.stores.contact import fault_of_reply, rights_of
 from guardrail.stores.frames import Frames
 from guardrail.stores.health import Health
 from guardrail.stores.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from guardrail.clock import Clock
     from guardrail.stores.contact import Fault
     from guardrail.stores.url import StoreUrl
 
-LONGEST_DIAL_S = 0.8  # below a second: one that began when the server came back must not keep the next one waiting
+LEAST_DIAL_S = 0.8  # below a second: one that began when the server came back must not keep the next one waiting
 
 
 class Server:
@@ -28,40 +30,63 @@ class Server:
         clock: Gives the scripts their time; None: the server's own.
         timeout_s: How long a call may take.
         dial_s: How long connecting may take, all its steps together.
+        took_s: How long connecting took the last time; None: it has never succeeded.
+        rights: What the user of the URL must be allowed, as ACL rules.
+        followers: Are told of each state to which something was given back, or charged after the fact.
     """
 
-    __slots__ = ("clock", "dial_s", "frames", "health", "heartbeat", "rights", "timeout_s", "url")
+    __slots__ = (
+        "clock",
+        "dial_s",
+        "followers",
+        "frames",
+        "health",
+        "heartbeat",
+        "rights",
+        "timeout_s",
+        "took_s",
+        "url",
+    )
 
     def __init__(self, url: StoreUrl, clock: Clock | None) -> None:
         self.url = url
         self.clock = clock
         self.timeout_s = url.timeout_us / 1_000_000
-        self.dial_s = max(LONGEST_DIAL_S, self.timeout_s)
+        self.dial_s = max(LEAST_DIAL_S, self.timeout_s)
+        self.took_s: float | None = None
         self.frames = Frames(url.prefix)
         self.health = Health(url.shown)
         self.heartbeat = Heartbeat(url.prefix)
-        self.rights = f"~{url.prefix}:* {RIGHTS}"
-
-    @staticmethod
-    def now() -> float:
-        """Return the time that deadlines are kept in: seconds of the monotonic clock."""
-        return time.monotonic()
+        self.rights = rights_of(url.prefix, url.settings)
+        self.followers: list[Callable[[str], object]] = []
 
     def deadline(self) -> float:
-        """Return until when a call that begins now may take."""
-        return time.monotonic() + self.timeout_s
+        """Return until when a call that begins now may take, in seconds of the monotonic clock."""
+        return monotonic() + self.timeout_s
+
+    def probe_deadline(self) -> float:
+        """Return until when a probe that begins now may take."""
+        return monotonic() + min(self.timeout_s, self.patience_s())
+
+    def patience_s(self) -> float:
+        """Return how long connecting may take now: a server that is away is looked for every second, if it can be."""
+        if self.health.away and self.took_s is not None:
+            return min(self.dial_s, max(LEAST_DIAL_S, 2 * self.took_s))
+        return self.dial_s
+
+    def returned(self, places: Iterable[str]) -> None:
+        """Take note that something may have been given back there by now, or charged after the fact."""
+        for place in places:
+            for tell in self.followers:
+                tell(place)
 
     def now_us(self) -> int | None:
         """Return the time for a script; None: the server knows."""
         return None if self.clock is None else self.clock.now_us()
 
-    def refused(self, text: str) -> Fault:
-        """Say what the server's refusal means."""
-        return refused(text, self.rights)
-
-    def failed(self, error: Exception) -> Fault:
-        """Say why no connection could be made."""
-        return failed(error, self.rights)
+    def fault_of_reply(self, text: str) -> Fault:
+        """Say what an error reply of the server means."""
+        return fault_of_reply(text, self.rights)
 
     def after_fork(self) -> None:
         """Start again in a child: it is a process of its own, and its breaker's lock is free."""

@@ -7,10 +7,11 @@ answered never will be; nothing is asked again elsewhere.
 from __future__ import annotations
 
 from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from guardrail.stores.contact import INFO, look
-from guardrail.stores.resp import Answers, GarbledError, Refusal, command
+from guardrail.stores.resp import Answers, ErrorReply, GarbledError, command
 
 if TYPE_CHECKING:
     from guardrail.stores.contact import Fault
@@ -53,14 +54,17 @@ class Talk:
     Attributes:
         unsent: What is to be written next.
         over: The server has said that it is the wrong one: nothing more is to be asked over this connection.
+        busy: Bytes, questions or answers are being moved. Where nobody moves them any more, a signal handler has raised
+            in the middle of it, and nobody knows which answer belongs to which question.
     """
 
-    __slots__ = ("_answers", "_open", "over", "server", "unsent")
+    __slots__ = ("_answers", "_open", "_outages", "busy", "over", "server", "unsent")
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self.unsent = b""
-        self.over = False
+        self.over = self.busy = False
+        self._outages = server.health.outages
         self._answers = Answers()
         self._open: deque[Question] = deque()
         self.ask(INFO, Look())
@@ -70,10 +74,17 @@ class Talk:
         """Tell whether nothing is open."""
         return not self._open
 
+    @property
+    def is_stale(self) -> bool:
+        """Tell, between two uses, whether one was broken off, or the server was away since it was first met."""
+        return self.busy or self._outages != self.server.health.outages
+
     def ask(self, words: bytes, question: Question) -> None:
         """Ask; the answer goes to *question*."""
+        within, self.busy = self.busy, True
         self._open.append(question)
         self.unsent = self.unsent + words if self.unsent else words
+        self.busy = within
 
     def load(self, script: Script, question: Question) -> None:
         """Give the server a script it does not have."""
@@ -81,10 +92,12 @@ class Talk:
 
     def board(self, flight: AnyFlight) -> None:
         """Ask what a flight carries, and send along what is due besides."""
+        within, self.busy = self.busy, True
         heartbeat = self.server.heartbeat
-        if heartbeat.due < self.server.now() and flight.orders:
+        if heartbeat.due < monotonic() and flight.orders:
             heartbeat.beat(self)
         self.ask(flight.words, flight)
+        self.busy = within
 
     def hear(self, received: bytes) -> None:
         """Take in bytes from the server.
@@ -92,15 +105,13 @@ class Talk:
         Raises:
             GarbledError: They are no answers to what was asked.
         """
+        within, self.busy = self.busy, True
         for answer in self._answers.feed(received):
             if not self._open:
                 raise GarbledError("an answer to nothing")
-            question = self._open.popleft()
-            try:
-                question.hear(answer, self)
-            except GarbledError:
-                self._open.appendleft(question)  # it has not been answered
-                raise
+            self._open[0].hear(answer, self)
+            self._open.popleft()  # only now: what breaks off above has not answered it
+        self.busy = within
 
     def earliest(self) -> float:
         """Return the first deadline of what is open."""
@@ -108,12 +119,13 @@ class Talk:
 
     def lose(self, fault: Fault) -> None:
         """End it: what is open is not answered any more. That is one failure, however much was under way."""
-        lost, self._open, self.over = self._open, deque(), True
-        if any(question.matters() for question in lost):
+        self.over = True
+        if not fault.ours and any(question.matters() for question in self._open):
             self.server.health.failed(fault)
         unavailable = self.server.health.unavailable()
-        for question in lost:
-            question.lose(unavailable)
+        while self._open:
+            self._open[0].lose(unavailable)
+            self._open.popleft()
 
 
 class Look(Question):
@@ -124,5 +136,5 @@ class Look(Question):
     def hear(self, answer: Answer, talk: Talk) -> None:
         if isinstance(answer, bytes):
             look(answer, talk.server.health.warn)
-        elif isinstance(answer, Refusal):  # a user without this right can be limited all the same
+        elif isinstance(answer, ErrorReply):  # a user without this right can be limited all the same
             talk.server.health.log("debug", "%s: INFO memory: %s", talk.server.url.shown, answer.text)

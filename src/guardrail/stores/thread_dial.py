@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import time
 from threading import Event, Thread
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from guardrail.stores.contact import CLOSED, GARBLED, NO_CONNECTION
 from guardrail.stores.flight import Probe
 from guardrail.stores.resp import GarbledError
 from guardrail.stores.thread_link import ThreadLink
-from guardrail.stores.wires import thread_wire
+from guardrail.stores.wires import fault_of_error, thread_wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,14 +34,14 @@ class ThreadDial:
         ended: It has ended, one way or the other.
     """
 
-    __slots__ = ("_arrive", "_late", "_server", "_thread", "_wire", "ended", "probes")
+    __slots__ = ("_arrive", "_began", "_server", "_thread", "_wire", "ended", "probes")
 
     def __init__(self, server: Server, arrive: Callable[[ThreadDial, ThreadLink | None, Fault | None], None]) -> None:
         self.probes = False
         self.ended = Event()
         self._server = server
         self._arrive = arrive
-        self._late = time.monotonic() + server.dial_s
+        self._began = monotonic()
         self._wire: Wire | None = None
         self._thread = Thread(target=self._run, name="guardrail-store", daemon=True)
 
@@ -49,12 +49,12 @@ class ThreadDial:
         try:
             self._thread.start()
         except RuntimeError as error:  # there are too many, or the interpreter is ending
-            self._arrive(self, None, self._server.failed(error))
+            self._arrive(self, None, fault_of_error(error, self._server.rights))
             self.ended.set()
 
     def is_overdue(self) -> bool:
         """Tell whether it has taken longer than it may."""
-        return time.monotonic() > self._late
+        return monotonic() > self._began + self._server.patience_s()
 
     def is_lost(self) -> bool:
         """Tell whether it will never end: its thread was not started, or is the parent's."""
@@ -87,13 +87,13 @@ class ThreadDial:
             if self.probes:
                 link = self._probe(link)
         except Exception as error:  # noqa: BLE001  # whatever redis-py, TLS and the system raise
-            fault = NO_CONNECTION if self.is_overdue() else self._server.failed(error)
+            fault = NO_CONNECTION if self.is_overdue() else fault_of_error(error, self._server.rights)
         finally:
             self._arrive(self, link, fault)
             self.ended.set()
 
     def _connect(self) -> ThreadLink:
-        wire = self._wire = thread_wire(self._server.url, self._server.dial_s)
+        wire = self._wire = thread_wire(self._server.url, self._server.patience_s())
         try:
             wire.dial()
         except BaseException:
@@ -102,17 +102,16 @@ class ThreadDial:
         finally:
             if wire.lifeline is not None:
                 wire.lifeline.close()
+        self._server.took_s = monotonic() - self._began
         return ThreadLink(wire, self._server)
 
     def _probe(self, link: ThreadLink) -> ThreadLink | None:
         """See whether the server answers; None: it does not, and the store's breaker knows."""
-        probe = Probe(self._server, self._server.deadline())
+        probe = Probe(self._server, self._server.probe_deadline())
         fault: Fault
         try:
             link.talk.board(probe)
-            link.write()
-            while not probe.landed:
-                link.turn(probe.deadline)
+            link.land(probe, probe.deadline)
         except TimeoutError:
             fault = NO_CONNECTION
         except OSError:

@@ -15,9 +15,10 @@ from _thread import LockType, allocate_lock
 from collections import deque
 from contextlib import suppress
 from threading import RLock
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from guardrail.stores.contact import CLOSED, GARBLED, LEFT, TIMEOUT
+from guardrail.stores.contact import GARBLED, LEFT, OVERDUE, TIMEOUT
 from guardrail.stores.flight import MOST, Errand, flight_of, granted
 from guardrail.stores.protocol import Reply
 from guardrail.stores.resp import GarbledError
@@ -76,29 +77,33 @@ class ThreadLine:
         try:
             bell = self._sit(seat)
             if bell is not None:
-                bell.acquire(timeout=max(0.0, seat.deadline - self._server.now()))
+                bell.acquire(timeout=max(0.0, seat.deadline - monotonic()))
             if self._leader is seat:
                 self._lead(seat)
         except BaseException:
+            self._leave(seat)  # first: what it is granted from now on the flight gives back
             self._regret(seat)
             raise
         finally:
             self._leave(seat)
+        if self._server.health.news:
+            self._server.health.announce()
         return seat.outcome
 
     def send(self, order: Cargo) -> None:
         """Send what nobody waits for. Never waits."""
-        self._aside.append(order)
+        with self._lock:
+            self._aside.append(order)
         self._send_aside()
 
     def probe(self) -> bool:
         """Begin to see whether the server answers again; False: what was begun before is still under way."""
-        return self._port.call(probes=True)[1]
+        return self._port.start_dial(probes=True)[1]
 
-    def close(self) -> None:
-        """Give up the connection, or the attempt to get one."""
+    def close(self, *, wait: bool = True) -> None:
+        """Give up the connection, or the attempt to get one; with *wait*, return when that has ended."""
         self._aside.clear()
-        self._port.close()
+        self._port.close(wait=wait)
 
     def abandon(self) -> None:
         """Close what was the parent's, in a child, without the parent noticing."""
@@ -121,12 +126,10 @@ class ThreadLine:
         leader = self._leader
         if leader is None:
             return False
-        if self._server.now() < leader.deadline + GRACE_S:
+        if monotonic() < leader.deadline + GRACE_S:
             return True
         self._flight = None
-        link, self._port.link = self._port.link, None  # nobody knows what that leader has done with it
-        if link is not None:
-            link.close()
+        self._port.give_up(OVERDUE)  # nobody knows what that leader has done with it
         return False
 
     def _leave(self, seat: Seat) -> None:
@@ -145,7 +148,7 @@ class ThreadLine:
 
     def _resign(self, seat: Seat, flight: Flight[Seat]) -> bool:
         """Let another one lead who waits for the same flight and has more time; False: there is none."""
-        now = self._server.now()
+        now = monotonic()
         with self._lock:
             for other in flight.waiters:
                 if other is None or other is seat or other.outcome is not None or other.left or other.deadline <= now:
@@ -165,7 +168,7 @@ class ThreadLine:
 
     def _tell(self, seat: Seat, outcome: Outcome) -> bool:
         with self._lock:
-            if seat.left:
+            if seat.left or seat.outcome is not None:
                 return False
             seat.outcome = outcome
             seat.ring()
@@ -174,16 +177,14 @@ class ThreadLine:
     # What the leader does
 
     def _lead(self, seat: Seat) -> None:
-        if self._flight is None:
-            link = None if self._server.health.away else self._port.connected(seat.deadline)
-            if link is None:
-                return
-            self._flight = link, self._board(link, self._take(seat), seat.deadline)
+        if self._flight is None and not self._set_out(seat):
+            return
+        assert self._flight is not None
         link, flight = self._flight
         try:
             self._exchange(link, flight, seat)
         except BaseException:  # a signal handler has raised; who else is on this flight is answered all the same
-            if not link.moving and not self._resign(seat, flight):
+            if not link.talk.busy and not self._resign(seat, flight):
                 seat.left = True
                 self._exchange(link, flight, seat)
             raise
@@ -193,44 +194,69 @@ class ThreadLine:
                 if not flight.landed:
                     self._port.lose(link, LEFT)
 
+    def _set_out(self, seat: Seat) -> bool:
+        """Board a flight; False: there is no connection."""
+        link = None if self._server.health.away else self._port.connected(seat.deadline)
+        if link is None:
+            return False
+        seats = [seat]
+        try:
+            self._take(seats)
+            self._flight = link, self._board(link, seats, seat.deadline)
+        except BaseException:  # a signal handler has raised; who was to travel along is told
+            self._flight = None
+            self._port.lose(link, LEFT)
+            for other in seats[1:]:
+                self._tell(other, self._server.health.unavailable())
+            raise
+        return True
+
     def _exchange(self, link: ThreadLink, flight: Flight[Seat], seat: Seat) -> None:
         """Write, and read until the flight has landed or the leader has no more time."""
         try:
-            link.write()
-            while not flight.landed:
-                link.turn(seat.deadline)
+            link.land(flight, seat.deadline)
         except TimeoutError:
-            if not self._resign(seat, flight):
+            if link.talk.busy or not self._resign(seat, flight):  # busy: the system's own timeout of a connection
                 self._port.lose(link, TIMEOUT)
         except OSError:
-            self._port.lose(link, CLOSED)
+            self._port.lose(link, link.ending)
         except GarbledError:
             self._port.lose(link, GARBLED)
 
-    def _take(self, seat: Seat) -> list[Seat]:
-        """Take those out of the queue who travel with *seat*."""
-        seats = [seat]
+    def _take(self, seats: list[Seat]) -> None:
+        """Take those out of the queue who travel with the first of *seats*."""
         with self._lock:
-            size = seat.order.size
+            size = seats[0].order.size
             while self._queue and size + self._queue[0].order.size <= MOST:
-                seats.append(self._queue.popleft())
+                seats.append(self._queue[0])
+                self._queue.popleft()
                 size += seats[-1].order.size
-        return seats
 
     def _board(self, link: ThreadLink, seats: list[Seat], deadline: float) -> Flight[Seat]:
-        """Let *seats* travel, and what nobody waits for as far as there is room."""
-        cargo = [seat.order for seat in seats]
-        waiters: list[Seat | None] = [*seats]
-        if self._aside:
-            size = sum([order.size for order in cargo])
-            with self._lock:
-                while self._aside and (not cargo or size + self._aside[0].size <= MOST):
-                    cargo.append(self._aside.popleft())
-                    size += cargo[-1].size
-                    waiters.append(None)
-        flight = flight_of(self._server, cargo, waiters, deadline, self._tell)
+        """Let *seats* travel, behind what nobody waits for: that was sent before they asked."""
+        room = MOST - sum([seat.order.size for seat in seats])
+        aside = self._board_aside(link, room, deadline) if self._aside else []
+        cargo = [*aside, *[seat.order for seat in seats]]
+        flight = flight_of(self._server, cargo, [*[None] * len(aside), *seats], deadline, self._tell)
         link.talk.board(flight)
         return flight
+
+    def _board_aside(self, link: ThreadLink, room: int, deadline: float) -> list[Cargo]:
+        """Let what nobody waits for go ahead, and return the rest of it, for which there is *room*."""
+        with self._lock:
+            aside, self._aside = self._aside, deque(maxlen=MOST_ASIDE)
+        cargo: list[Cargo] = []
+        size = 0
+        for order in aside:
+            if cargo and size + order.size > MOST:
+                link.talk.board(flight_of(self._server, cargo, [None] * len(cargo), deadline, self._tell))
+                cargo, size = [], 0
+            cargo.append(order)
+            size += order.size
+        if cargo and size > room:
+            link.talk.board(flight_of(self._server, cargo, [None] * len(cargo), deadline, self._tell))
+            cargo = []
+        return cargo
 
     def _send_aside(self) -> None:
         """Send what nobody waits for, unless somebody leads: that one will."""
@@ -247,9 +273,9 @@ class ThreadLine:
         try:
             link = self._port.fit()
             if link is None:
-                self._port.call(probes=False)
-            elif self._aside:
-                self._board(link, [], seat.deadline)
+                self._port.start_dial(probes=False)
+            else:
+                self._board_aside(link, 0, seat.deadline)
                 self._write(link)
         finally:
             self._leave(seat)
@@ -264,4 +290,4 @@ class ThreadLine:
         try:
             link.write()
         except OSError:
-            self._port.lose(link, CLOSED)
+            self._port.lose(link, link.ending)

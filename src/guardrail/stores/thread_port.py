@@ -7,9 +7,10 @@ later is there for the next one.
 from __future__ import annotations
 
 from threading import RLock
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from guardrail.stores.contact import CLOSED, NO_CONNECTION
+from guardrail.stores.contact import LEFT, NO_CONNECTION
 from guardrail.stores.thread_dial import ThreadDial
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class ThreadPort:
         link = self.link
         if link is None or link.is_fit():
             return link
-        self.lose(link, CLOSED)
+        self.lose(link, link.ending)
         return None
 
     def connected(self, deadline: float) -> ThreadLink | None:
@@ -49,13 +50,13 @@ class ThreadPort:
         link = self.fit()
         if link is not None:
             return link
-        dial, _ = self.call(probes=False)
-        if not dial.ended.wait(max(0.0, deadline - self._server.now())):
+        dial, _ = self.start_dial(probes=False)
+        if not dial.ended.wait(max(0.0, deadline - monotonic())):
             self._server.health.failed(NO_CONNECTION)
             return None
         return self.link
 
-    def call(self, *, probes: bool) -> tuple[ThreadDial, bool]:
+    def start_dial(self, *, probes: bool) -> tuple[ThreadDial, bool]:
         """Return the attempt to connect that is under way, and whether it has just begun."""
         with self._lock:
             dial = self._dial
@@ -77,16 +78,22 @@ class ThreadPort:
         link.close()
         link.talk.lose(fault)
 
-    def close(self) -> None:
-        """Give up the connection, or the attempt to get one."""
+    def give_up(self, ending: Fault) -> None:
+        """Close the connection while another thread may be using it: that one finds it closed, and why."""
         with self._lock:
             link, self.link = self.link, None
+        if link is not None:
+            link.close(ending)
+
+    def close(self, *, wait: bool) -> None:
+        """Give up the connection, or the attempt to get one; with *wait*, return when that has ended."""
+        self.give_up(LEFT)
+        with self._lock:
             dial, self._dial = self._dial, None
         if dial is not None:
             dial.cut()
-            dial.join(self._server.dial_s)
-        if link is not None:
-            link.close()
+            if wait:
+                dial.join(self._server.dial_s)
 
     def abandon(self) -> None:
         """Close what was the parent's, in a child, without the parent noticing."""
@@ -105,7 +112,7 @@ class ThreadPort:
                 if link is not None:
                     surplus, self.link = self.link, link
         if surplus is not None:
-            surplus.close()
+            surplus.close(LEFT)
         if wanted:
             if fault is not None:
                 self._server.health.failed(fault)

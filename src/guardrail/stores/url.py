@@ -87,14 +87,17 @@ def parse_store_url(url: object, timeout: object = Default(TIMEOUT), prefix: obj
 def _split(url: str) -> tuple[SplitResult, Scheme]:
     try:
         parts = urlsplit(url)
-    except ValueError as wrong:  # brackets that do not match
-        raise ValueError(f"the URL of a store cannot be read: {wrong}") from None
+    except ValueError:  # what it says would show the password
+        raise ValueError(
+            "the URL of a store cannot be read: brackets are for IPv6 addresses such as [::1]; in a name or a password"
+            " write what is no letter or digit as %5B and the like"
+        ) from None
     forms = any_of(f"{scheme}://" for scheme in SCHEMES)
     if parts.scheme in NOT_YET:
         kind = NOT_YET[parts.scheme]
         raise ValueError(f"{parts.scheme}:// is not there yet: {kind} cannot be a store so far; {forms} can")
     if "://" not in url:
-        hint = "" if "@" in url else f", got {shown(url)}"
+        hint = "" if "@" in url or ":" in url else f", got {shown(url)}"
         raise ValueError(f"the URL of a store must begin with {forms}{hint}")
     scheme = _BY_NAME.get(parts.scheme)
     if scheme is None:
@@ -116,8 +119,11 @@ def _place(parts: SplitResult, scheme: Scheme) -> Settings:
     try:
         port = parts.port
     except ValueError:
-        written = parts.netloc.rpartition("@")[2].rpartition(":")[2]
-        raise ValueError(f"the port of a store must be a number from 1 to 65535, got {shown(written)}") from None
+        before, _, place = parts.netloc.rpartition("@")
+        port_text = place.rpartition(":")[2]
+        safe = before or re.fullmatch("[0-9]{1,5}", port_text)  # else it may be a password whose @host was forgotten
+        hint = f", got {shown(port_text)}" if safe else "; a password must be followed by @host"
+        raise ValueError(f"the port of a store must be a number from 1 to 65535{hint}") from None
     if port == 0:
         raise ValueError("the port of a store must be a number from 1 to 65535, got '0'")
     host = unquote(parts.hostname or "localhost")
@@ -181,25 +187,34 @@ def _checked_prefix(prefix: object) -> str:
 def _read(name: str, text: str) -> str | int | bool:
     try:
         return _READERS[name](text)
-    except (KeyError, ValueError):
+    except ValueError as wrong:
         value = "" if "password" in name else f", got {shown(text)}"
-        raise ValueError(f"the option '{name}' of a store cannot be read{value}") from None
+        raise ValueError(f"the option '{name}' of a store {wrong}{value}") from None
 
 
 def _text(text: str) -> str:
     if not text:
-        raise ValueError(text)
+        raise ValueError("must not be empty")
     return text
 
 
 def _bool(text: str) -> bool:
+    if text.lower() not in _BOOLS:
+        raise ValueError("must be true or false")
     return _BOOLS[text.lower()]
 
 
 def _verification(text: str) -> str:
     if text not in {"none", "optional", "required"}:
-        raise ValueError(text)
+        raise ValueError("must be none, optional or required")
     return text
+
+
+def _tls_version(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("must be 771 for TLS 1.2, or 772 for TLS 1.3") from None
 
 
 _READERS: dict[str, Callable[[str], str | int | bool]] = {
@@ -216,7 +231,7 @@ _READERS: dict[str, Callable[[str], str | int | bool]] = {
     "ssl_ca_path": _text,
     "ssl_ca_data": _text,
     "ssl_check_hostname": _bool,
-    "ssl_min_version": int,
+    "ssl_min_version": _tls_version,
     "ssl_ciphers": _text,
 }
 

@@ -1,4 +1,4 @@
-"""Wires: redis-py's connections, made so that they can be cut off and taken over.
+"""Wires: redis-py's connections, made so that they can be cut off and taken over, and what its errors mean.
 
 Law: redis-py finds the server, encrypts, authenticates and selects the database, once; nothing is read, written or tried
 again by it after that.
@@ -10,13 +10,17 @@ import asyncio
 import inspect
 import socket
 from collections.abc import Awaitable, Callable
+from ssl import SSLError
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import redis.asyncio.connection as tasks
 import redis.connection as threads
+from redis import exceptions
 from redis.asyncio.retry import Retry as TaskRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from guardrail.stores.contact import CODE, GARBLED, NO_CONNECTION, Fault, fault_of_reply
 
 if TYPE_CHECKING:
     from guardrail.stores.url import StoreUrl
@@ -98,6 +102,17 @@ class TaskWire(tasks.AbstractConnection):
             self.transport.abort()
         self.let_go()
 
+    def abandon(self) -> None:
+        """Close the socket alone: the loop is gone and cannot, or it is the parent's and must not notice."""
+        outer: Any = self.transport
+        inner = getattr(getattr(outer, "_ssl_protocol", None), "_transport", outer)
+        connected = getattr(inner, "_sock", None)
+        if connected is not None:
+            inner._closing, inner._sock = True, None  # noqa: SLF001  # or asyncio would warn that nobody closed it
+            outer._closed = True  # noqa: SLF001  # likewise, over TLS
+            connected.close()
+        self.let_go()
+
     async def _connect(self) -> None:
         parent: Any = super()
         await parent._connect()  # noqa: SLF001  # where redis-py's connections make their streams
@@ -134,6 +149,35 @@ def thread_wire(url: StoreUrl, limit_s: float) -> Wire:
 def task_wire(url: StoreUrl, limit_s: float) -> TaskWire:
     """Return a connection for an event loop that is not connected yet. Each of its steps takes at most *limit_s*."""
     return _TASK_WIRES[url.scheme](**url.settings, **_bounds(limit_s), retry=TaskRetry(NoBackoff(), 0))
+
+
+def fault_of_error(error: Exception, rights: str) -> Fault:
+    """Say why no connection could be made, by what redis-py or the system raised."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, SSLError):
+            return Fault(
+                "tls", f"{error}; does the server speak TLS? check certificates, and ssl_ca_certs in the store's URL"
+            )
+        cause = cause.__cause__ or cause.__context__
+    match error:
+        case exceptions.BusyLoadingError():
+            return fault_of_reply(f"LOADING {error}", rights)
+        case exceptions.NoPermissionError():
+            return fault_of_reply(f"NOPERM {error}", rights)
+        case exceptions.AuthenticationError():
+            text = str(error)
+            code = "WRONGPASS" if "invalid" in text.lower() else "ERR" if text.startswith("AUTH ") else "NOAUTH"
+            return fault_of_reply(f"{code} {text}", rights)
+        case exceptions.ResponseError():
+            text = str(error)
+            return fault_of_reply(text if CODE.match(text) else f"ERR {text}", rights)
+        case exceptions.TimeoutError() | TimeoutError():
+            return NO_CONNECTION
+        case exceptions.InvalidResponse():
+            return GARBLED
+        case _:
+            return Fault("connection", str(error) or type(error).__name__)
 
 
 def _bounds(limit_s: float) -> dict[str, Any]:
