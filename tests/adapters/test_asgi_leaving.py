@@ -71,11 +71,13 @@ def test_the_breaker_hears_how_it_went_and_the_place_is_free(expected, app, wire
     assert [expected, 0] == [votes(guard), inside(guard, "places")]
 
 
-def test_a_client_that_goes_once_it_has_its_answer_went_for_good():
+@pytest.mark.parametrize("last", ["body", "pathsend", "zerocopysend"])
+def test_a_client_that_goes_once_it_has_its_answer_went_for_good(last):
     guard = guard_of(BREAKER)
 
     async def app(scope, receive, send):
-        await hello(scope, receive, send)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": f"http.response.{last}"})
         await receive()
 
     call(GuardMiddleware(app, guard), http(), DISCONNECT)

@@ -104,6 +104,23 @@ def test_an_answer_that_cannot_be_sent_is_the_usual_one(made):
     assert answers[1].headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("is_started", [False, True])
+def test_an_answer_that_cannot_be_sent_is_the_usual_one_with_wsgi(is_started):
+    def broken(environ, start_response):
+        if is_started:
+            start_response("418 Tea", [])
+        raise ValueError("the page cannot be made")
+
+    def page(environ, start_response):
+        start_response("200 OK", [])
+        return []
+
+    app = wsgi.GuardMiddleware(page, guard_of(ONCE), on_refused=lambda environ, refused: broken)
+    answers = [serve_wsgi(app) for _ in range(2)]
+    assert ["200 OK", "429 Too Many Requests"] == [answer.status for answer in answers]
+    assert answers[1].headers["Content-Type"] == "application/problem+json"
+
+
 def test_an_answer_that_breaks_off_stays_broken_off():
     async def page(scope, receive, send):
         await send({"type": "http.response.start", "status": 418, "headers": []})

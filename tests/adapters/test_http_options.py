@@ -24,6 +24,12 @@ from tests.adapters.wire import hello
         ({"exempt": "/healthz"}, "exempt must be a list of paths, such as ['/healthz'], or a callable"),
         ({"exempt": [b"/healthz"]}, "exempt must list paths, such as '/healthz', got b'/healthz'"),
         ({"exempt": ["healthz"]}, "exempt: a path begins with a '/', got 'healthz'"),
+        (
+            {"exempt": ["get /healthz"]},
+            "exempt: a method is one that names of calls have, such as GET, got 'get /healthz'",
+        ),
+        ({"exempt": [" /healthz"]}, "exempt: a method is one that names of calls have, such as GET, got ' /healthz'"),
+        ({"exempt": ["HEAD /healthz"]}, "exempt: a method is one that names of calls have"),
         ({"exempt": ["/**/healthz"]}, "exempt: must have ** only as its last segment"),
         ({"user": "u1"}, "user must be a callable, got 'u1'"),
         ({"resource": 5}, "resource must be a callable, got 5"),

@@ -548,7 +548,9 @@ def test_an_answer_that_is_there_is_heard_though_the_deadline_has_passed(opened,
 
 
 def test_a_server_that_goes_on_and_on_is_not_heard_beyond_the_deadline(opened):
-    with FakeServer(lambda words: granting(words) if words[0] != b"EVALSHA" else b"$9000000\r\n" + b"x" * 8_000_000) as fake:
+    with FakeServer(
+        lambda words: granting(words) if words[0] != b"EVALSHA" else b"$9000000\r\n" + b"x" * 8_000_000
+    ) as fake:
         store = opened(fake.url, timeout="200ms")
         began = time.monotonic()
         assert isinstance(store.admit(check()), Unavailable)

@@ -56,6 +56,14 @@ class Exempt:
         for text in texts:
             if text not in {PREFLIGHT, REST} and "/" not in text:
                 raise ValueError(f"a path begins with a '/', got {text!r}")
+            method, space, _ = text.partition(" /")
+            if (
+                space
+                and method not in {*_VERBS.values(), OTHER}
+                and not method.startswith("/")
+                and not is_pattern(method)
+            ):
+                raise ValueError(f"a method is one that names of calls have, such as GET, got {text!r}")
             compile_pattern(text)
         self.preflights = PREFLIGHT in texts
         self.asks = asks

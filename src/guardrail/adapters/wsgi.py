@@ -105,9 +105,16 @@ class GuardMiddleware:
         environ = response.request.environ
         custom: Any = self._options.answer(environ, refused)
         if callable(custom):
-            response.take(cast("WsgiApp", custom)(environ, response.start))
-            return response
-        if custom is not None:
+            try:
+                response.take(cast("WsgiApp", custom)(environ, response.start))
+            except Exception:
+                if response.begun:
+                    raise
+                getLogger("guardrail.http").exception("the answer of on_refused raised, so it is the usual one")
+                response.restart(refused)
+            else:
+                return response
+        elif custom is not None:
             getLogger("guardrail.http").error("on_refused must return a WSGI app (a response) or None, got %r", custom)
         status, fields, body = answer_to(refused)
         response.start(f"{status} {TITLES[status]}", fields)

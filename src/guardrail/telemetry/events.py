@@ -123,7 +123,9 @@ class StoreWarned(StoreEvent):
     message: str
 
 
-Event = CallRefused | BreakerMoved | RulesReloaded | RulesRejected | KeysOverflowed | StoreLost | StoreBack | StoreWarned
+Event = (
+    CallRefused | BreakerMoved | RulesReloaded | RulesRejected | KeysOverflowed | StoreLost | StoreBack | StoreWarned
+)
 
 
 class Listener(Protocol):
