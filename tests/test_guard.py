@@ -100,23 +100,20 @@ class TestMade:
         assert Guard(RULES, clock=clock, store=store).peek("r").allowed
 
     BAD_STORES = (
-        (
-            "redis://localhost",
-            "store must be None or 'memory://', got 'redis://...': state is kept in this process only",
-        ),
-        ("memory", "got 'memory'"),
-        (42, "got 42"),
+        ("memory", ValueError, "or 'memory://' for none"),
+        ("postgres://localhost", ValueError, "store: "),
+        (42, TypeError, "got 42"),
     )
 
-    @pytest.mark.parametrize(("store", "message"), BAD_STORES)
-    def test_other_stores_are_refused(self, store, message):
-        with pytest.raises(ValueError, match="store must be") as error:
+    @pytest.mark.parametrize(("store", "kind", "message"), BAD_STORES)
+    def test_other_stores_are_refused(self, store, kind, message):
+        with pytest.raises(kind) as error:
             Guard(store=store)
         assert message in f"{error.value}"
 
     def test_a_store_in_the_environment_counts_where_none_is_given(self, monkeypatch):
-        monkeypatch.setenv("GUARDRAIL_STORE", "redis://:secret@host")
-        with pytest.raises(ValueError, match="GUARDRAIL_STORE holds where no store is given") as error:
+        monkeypatch.setenv("GUARDRAIL_STORE", "redis://:secret@host:port")
+        with pytest.raises(ValueError, match="GUARDRAIL_STORE: ") as error:
             Guard()
         assert "secret" not in f"{error.value}"
         assert Guard(store="memory://")

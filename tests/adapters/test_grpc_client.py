@@ -206,8 +206,8 @@ def test_a_wait_is_taken_off_the_timeout_of_the_call(served):
             threading.Timer(0.05, permit.exit).start()
             client.unary("hello", timeout=30, metadata=(("x-a", "1"),))
         client.unary("hello", timeout=30, metadata=(("x-a", "1"),))
-    assert timeouts[0] < 30
-    assert 30 == timeouts[1]
+    assert timeouts[0] <= 29.95
+    assert 29.95 < timeouts[1] <= 30
 
 
 def test_a_wait_ends_with_the_timeout_of_the_call(served):

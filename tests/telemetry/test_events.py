@@ -8,7 +8,17 @@ from typing import get_args
 import pytest
 
 from guardrail.core.verdict import Decision
-from guardrail.telemetry.events import BreakerMoved, CallRefused, Event, KeysOverflowed, RulesRejected, RulesReloaded
+from guardrail.telemetry.events import (
+    BreakerMoved,
+    CallRefused,
+    Event,
+    KeysOverflowed,
+    RulesRejected,
+    RulesReloaded,
+    StoreBack,
+    StoreLost,
+    StoreWarned,
+)
 
 EVENTS = [
     CallRefused("orders", "per-user", "limit", "rate", Decision(allowed=False), shadow=False),
@@ -16,6 +26,9 @@ EVENTS = [
     RulesReloaded("rules/", "b2", None),
     RulesRejected("rules/", FileNotFoundError(2, "gone")),
     KeysOverflowed("per-user", 10_000),
+    StoreLost("redis://localhost:6379/0", "timeout", "it does not answer"),
+    StoreBack("redis://localhost:6379/0", 1.5),
+    StoreWarned("redis://localhost:6379/0", "maxmemory-policy", "limits are refilled"),
 ]
 
 
