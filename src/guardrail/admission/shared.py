@@ -63,7 +63,7 @@ class Shared:
         return f"{{{tag_of(subject)}}}:{self.rule}"
 
     def place_for(self, key: str) -> str | None:
-        """Return the same for a subject whose key in this process is itself; None: that is a digest with a secret."""
+        """Return where the state of a key is kept; None: this process knows the key only as a digest, ask by its subject."""
         place = self._places.get(key)
         if place is None and key[:1] != "\0":
             if len(self._places) >= MOST_PLACES:
@@ -107,13 +107,13 @@ class Shared:
 
     def give_back(self, refund: Refund) -> None:
         """Give one charge back. Outside of a turn."""
-        with self._unheard("giving back"):
+        with self._unheard("giving back for"):
             self.store.give_back([refund])
         self.refusals.drop(refund.key)  # after that: what was asked before may still be refused for what is back now
 
     def owe(self, check: Check) -> None:
         """Charge more after the fact. Outside of a turn."""
-        with self._unheard("charging more"):
+        with self._unheard("charging more for"):
             self.store.owe([check])
         self.refusals.drop(check.key)
 
@@ -125,7 +125,7 @@ class Shared:
         except Exception:
             from logging import getLogger  # only a store that fails needs it
 
-            getLogger("guardrail.store").exception("%s of rule %r failed", act, self.rule)
+            getLogger("guardrail.store").exception("%s rule %r failed", act, self.rule)
 
     def _places_of(self, subjects: Sequence[str] | None) -> list[str] | None:
         if not self.keyed:
