@@ -424,8 +424,10 @@ def test_a_line_that_is_closed_connects_no_more():
             line.send(store._frames.owe_order(check("owes")))
             await store.aclose()
             line.send(store._frames.owe_order(check("owes")))
-            assert isinstance(await line.ask(store._frames.admit_order(check(), peek=False)), Unavailable)
+            assert isinstance(line.ask(store._frames.admit_order(check(), peek=False)).result(), Unavailable)
             assert not line.probe()
+            for _ in range(5):
+                await asyncio.sleep(0)
             assert line._dial is None
 
     with FakeServer() as fake:
@@ -476,7 +478,7 @@ def test_a_loop_that_dies_while_it_connects_says_nothing_of_the_server(caplog):
 
 
 class StruckDeque(collections.deque):
-    """Take in what is asked, or give it out, and raise once right after it."""
+    """Take in what is asked, or give it out, and raise once right before or after it."""
 
     def __init__(self, questions, where):
         super().__init__(questions)
@@ -488,6 +490,7 @@ class StruckDeque(collections.deque):
             raise KeyboardInterrupt
 
     def append(self, question):
+        self._strike("before")
         super().append(question)
         self._strike("append")
 
@@ -497,7 +500,7 @@ class StruckDeque(collections.deque):
         return question
 
 
-@pytest.mark.parametrize("where", ["append", "popleft"])
+@pytest.mark.parametrize("where", ["before", "append", "popleft"])
 def test_a_signal_in_a_callback_shifts_no_answer_and_leaves_nobody_waiting(redis_server, where):
     loop = asyncio.new_event_loop()
     store = RedisStore(redis_server.url, timeout="2s")
@@ -522,6 +525,23 @@ def test_a_signal_in_a_callback_shifts_no_answer_and_leaves_nobody_waiting(redis
     assert 0 == store._health._failures
     run(store.aclose())
     loop.close()
+
+
+def test_what_comes_after_a_signal_has_struck_is_not_heard():
+    async def main(fake):
+        async with opened(fake.url, timeout="5s") as store:
+            await store.aadmit(check("first"))
+            fake.free.clear()
+            asked = asyncio.ensure_future(store.aadmit(check("second")))
+            await happened(lambda: ["second"] in fake.flights())
+            store._lines.of_loop()._link.talk.busy = True
+            fake.free.set()
+            assert isinstance(await asked, Unavailable)
+            assert isinstance(await store.aadmit(check("third")), Reply)
+            assert (2, 0) == (fake.accepted, store._health._failures)
+
+    with FakeServer() as fake:
+        asyncio.run(main(fake))
 
 
 def test_a_connection_from_before_an_outage_is_not_used_after_it():

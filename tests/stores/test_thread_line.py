@@ -14,6 +14,7 @@ from guardrail.stores.flight import Probe
 from guardrail.stores.protocol import Reply, Unavailable
 from guardrail.stores.redis import RedisStore
 from guardrail.stores.thread_line import GRACE_S, NOTHING, Seat
+from guardrail.stores.thread_link import ThreadLink
 from guardrail.telemetry.events import StoreBack, StoreLost, StoreWarned
 from tests.stores.scene import (
     FAULTS,
@@ -487,19 +488,30 @@ def test_a_signal_while_a_flight_boards_shifts_no_answer(opened, redis_server):
     assert 0 == store._health._failures
 
 
-def test_who_was_to_travel_along_when_a_signal_struck_is_told(opened, fake):
+@pytest.mark.parametrize("boards", [False, True], ids=["before it boards", "after it has boarded"])
+def test_who_was_to_travel_along_when_a_signal_struck_is_told_and_not_sent(opened, fake, boards):
     store = opened(fake.url, timeout="10s")
+    line = store._lines.threads
+    board = line._board
+
+    def struck(*arguments):
+        line._board = board
+        if boards:
+            board(*arguments)
+        raise StruckError
+
     with Crowd(store, fake) as crowd:
         crowd.ask("second")
         crowd.ask("third")
+        line._board = struck
         began = time.monotonic()
-        talk = store._lines.threads._port.link.talk
-        talk._open = StruckDeque(talk._open)
         fake.free.set()
         with pytest.raises(StruckError):
             crowd.answers["second"].result(PATIENCE)
         assert isinstance(crowd.answers["third"].result(PATIENCE), Unavailable)
         assert time.monotonic() - began < 5
+        assert isinstance(store.admit(check("next")), Reply)
+    assert [["first"], ["leader"], ["next"]] == fake.flights()
 
 
 def test_a_call_that_is_broken_off_has_left_before_it_gives_back(opened, fake):
@@ -547,24 +559,34 @@ def test_an_answer_that_is_there_is_heard_though_the_deadline_has_passed(opened,
     assert probe.landed
 
 
-def test_a_server_that_goes_on_and_on_is_not_heard_beyond_the_deadline(opened):
-    with FakeServer(
-        lambda words: granting(words) if words[0] != b"EVALSHA" else b"$9000000\r\n" + b"x" * 8_000_000
-    ) as fake:
-        store = opened(fake.url, timeout="200ms")
-        began = time.monotonic()
-        assert isinstance(store.admit(check()), Unavailable)
-        in_time(began, 0.2)
+def test_what_goes_on_and_on_is_not_heard_beyond_the_deadline(opened, fake, monkeypatch):
+    store, turns = opened(fake.url, timeout="5s"), []
+    assert isinstance(store.admit(check()), Reply)
+    monkeypatch.setattr(ThreadLink, "_hear", lambda _: turns.append(1) or len(turns) < 9)
+    link = store._lines.threads._port.link
+    link._is_readable = lambda _: True
+    with pytest.raises(TimeoutError):
+        link.land(Probe(store._server, 0.0), time.monotonic() - 1)
+    assert [1] == turns
 
 
 def test_a_leader_that_comes_late_is_no_failure_of_the_server(opened, fake):
-    store = opened(fake.url, timeout="10s")
-    with Crowd(store, fake) as crowd:
-        crowd.line._leader.deadline = time.monotonic() - GRACE_S - 1
-        crowd.answers["second"] = crowd.pool.submit(store.admit, check("second"))
-        assert isinstance(crowd.answers["leader"].result(PATIENCE), Unavailable)
+    store, given_up = opened(fake.url, timeout="10s"), threading.Event()
+    assert isinstance(store.admit(check()), Reply)
+    line = store._lines.threads
+    link = line._port.link
+    link._is_readable = lambda ms: given_up.wait(ms / 1000)
+    fake.free.clear()
+    with ThreadPoolExecutor(2) as pool:
+        late = pool.submit(store.admit, check("late"))
+        until(lambda: ["late"] in fake.flights(), "the flight of the leader")
+        line._leader.deadline = time.monotonic() - GRACE_S - 1
+        second = pool.submit(store.admit, check("second"))
+        until(lambda: line._port.link not in {None, link}, "another connection")
+        given_up.set()
+        assert isinstance(late.result(PATIENCE), Unavailable)
         fake.free.set()
-        assert isinstance(crowd.answers["second"].result(PATIENCE), Reply)
+        assert isinstance(second.result(PATIENCE), Reply)
     assert (0, "") == (store._health._failures, store._health.reason)
 
 

@@ -127,7 +127,7 @@ class LoopLine:
                 self._fly(flight)
             if self._link is not None:
                 self._link.write()
-            elif self._grounded and not self._is_closed:
+            elif self._grounded:
                 self._start_dial()
         except BaseException:  # a signal handler has raised, and the loop may go on all the same
             self._give_up_unfit()
