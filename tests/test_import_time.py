@@ -1,9 +1,10 @@
 """`import guardrail` is quick, because models and third parties load when first needed."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.untraced import untraced
 
 ROOT = Path(__file__).parents[1]
 ROUNDS = 7
@@ -18,9 +19,8 @@ LATER = ("asyncio", "pydantic", "pydantic_core", "rich", "typer", "wrapt", "yaml
 
 def run(code):
     """Run *code* in a fresh interpreter, untraced, and return what it printed."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     command = [sys.executable, "-c", code]
-    return subprocess.run(command, env=env, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(command, env=untraced(), cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def test_importing_takes_under_100_ms_and_under_three_times_a_bare_pydantic():

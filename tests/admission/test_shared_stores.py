@@ -63,7 +63,7 @@ def test_what_a_store_raises_when_a_call_ends_is_logged(store, shared, caplog):
     permit.settle(20)
     permit.settle(5)
     permit.exit()
-    assert ["charging more of rule 'n' failed", *["giving back of rule 'n' failed"] * 3] == caplog.messages
+    assert ["charging more for rule 'n' failed", *["giving back for rule 'n' failed"] * 3] == caplog.messages
     assert [("guardrail.store", logging.ERROR)] * 4 == [(one.name, one.levelno) for one in caplog.records]
     assert 0 == inside(guard, "places")
 

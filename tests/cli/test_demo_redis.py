@@ -114,7 +114,6 @@ def test_it_notices_that_a_rule_does_not_deny_and_that_redis_stays_away(monkeypa
     claims = refuted(capsys)
     assert "meanwhile logins are refused: their rule says deny" in claims
     assert "Redis goes on: every process sees it within about a second" in claims
-    assert not any("share" in claim for claim in claims)
 
 
 def test_it_notices_that_redis_never_stood_still(monkeypatch, capsys):

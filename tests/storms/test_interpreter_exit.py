@@ -8,6 +8,8 @@ from textwrap import dedent
 
 import pytest
 
+from tests.untraced import untraced
+
 ROOT = Path(__file__).parents[2]
 
 BEGINNING = """
@@ -131,6 +133,6 @@ PROGRAMS = {
 def test_it_ends_silently(held):
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     program = [sys.executable, "-c", BEGINNING + dedent(PROGRAMS[held])]
-    env = {**os.environ, "PYTHONPATH": path}
+    env = untraced(PYTHONPATH=path)
     ended = subprocess.run(program, env=env, check=False, capture_output=True, text=True, timeout=60)
     assert (0, "", "") == (ended.returncode, ended.stdout, ended.stderr)
