@@ -268,7 +268,8 @@ def store_of(store: object) -> Store | None:
         try:
             return RedisStore(store)
         except ValueError as error:
-            raise ValueError(f"{source}: {error}; or '{IN_PROCESS}' for none") from None
+            hint = f"; or '{IN_PROCESS}' for none" if "must begin with" in f"{error}" else ""
+            raise ValueError(f"{source}: {error}{hint}") from None
     if isinstance(store, type) or not hasattr(store, "aadmit"):
         raise TypeError(f"store must be a URL such as 'redis://localhost:6379/0', or a RedisStore, got {store!r}")
     return cast("Store", store)
