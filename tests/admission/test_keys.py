@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.admission.call import LONGEST_KEY, Call, falls_within, key_of, keys_for, text_of
+from guardrail.admission.call import LONGEST_KEY, Call, bounded, falls_within, key_of, subjects_for, text_of
 from guardrail.admission.keyring import OVERFLOW
 from tests.admission.scene import breaker, bulkhead, decided, guard_of, held, left, limit, queued
 
@@ -13,6 +13,11 @@ TEXTS = (
     | st.text(max_size=6)
     | st.sampled_from(["", "1:a", "u=v", "1", "\0", "\0overflow", "x" * 200, "x" * 201])
 )
+
+
+def keys_for(parts, values):
+    """The keys of this process for values given by hand."""
+    return [bounded(subject) for subject in subjects_for(parts, values)]
 
 
 def call_of(**attributes):

@@ -96,11 +96,6 @@ def subjects_for(parts: KeyParts, values: Sequence[object]) -> list[str]:
     return [row[0] if len(parts) == 1 else joined(row) for row in combinations]
 
 
-def keys_for(parts: KeyParts, values: Sequence[object]) -> list[str]:
-    """Return the states of this process that `subjects_for` names."""
-    return [bounded(subject) for subject in subjects_for(parts, values)]
-
-
 def joined(values: Sequence[str]) -> str:
     """Join values so that no two different lists give the same text (netstrings without the comma)."""
     return "".join(f"{len(value)}:{value}" for value in values)
