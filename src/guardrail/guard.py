@@ -17,6 +17,7 @@ from guardrail.admission.forks import follow_forks
 from guardrail.admission.host import Host
 from guardrail.admission.ledger import Ledger
 from guardrail.admission.permit import Permit, checked_cost
+from guardrail.admission.quick_shared import is_open
 from guardrail.clock import Advanceable, Clock, SystemClock
 from guardrail.rulebook import Rulebook, RuleSource
 from guardrail.telemetry.notify import notify
@@ -127,7 +128,7 @@ class Guard(Rulebook):
             The permit; None: ask `try_enter` or `atry_enter`, nothing has been taken.
         """
         begun = self._plan(resource).begin(getter(resource, attributes), checked_cost(cost))
-        return begun if begun is not None and begun.is_decided else None
+        return None if is_open(begun) else begun
 
     async def atry_enter(
         self,

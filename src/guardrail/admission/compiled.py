@@ -31,7 +31,6 @@ from guardrail.admission.single import Numbers, Shape, limited, limited_by_key, 
 from guardrail.admission.stock import BY_RESOURCE
 from guardrail.clock import SystemClock
 from guardrail.core.breaker_state import BreakerState, Ticket
-from guardrail.core.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -128,18 +127,8 @@ def _fits(gate: Gate) -> bool:
         return False
     match gate:
         case LimitGate():
-            limit, cost = gate.terms.limit, COST_OF_A_CALL if gate.cost is None else gate.cost
-            return (
-                isinstance(limit, TokenBucket)
-                and gate.shared is None
-                and gate.states.limit == limit
-                and limit.max_wait_us == 0
-                and not gate.overrides
-                and gate.lookup is None
-                and not gate.on_failure_only
-                and isinstance(cost, int)
-                and cost <= limit.burst
-            )
+            bucket = gate.bucket_here()
+            return gate.is_plain and bucket is not None and gate.fixed_cost(COST_OF_A_CALL) <= bucket.burst
         case BreakerGate():
             return gate.key in ((), BY_RESOURCE) and gate.states.breaker.window_us is not None
         case BulkheadGate():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from guardrail.admission.call import text_of, values_of
 from guardrail.admission.gate import Gate, Row
 from guardrail.core.limit import ALLOWED, LARGEST, Charge
+from guardrail.core.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +44,25 @@ class LimitGate(Gate):
     cost: int | str | None
     on_failure_only: bool
     shared: Shared | None
+
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether the rule decides every call at once, by its key and a cost in numbers: no attribute, no wait."""
+        return (
+            self.applies is None
+            and self.enforced == 1
+            and self.lookup is None
+            and not self.on_failure_only
+            and not isinstance(self.cost, str)
+            and self.terms.limit.max_wait_us == 0
+        )
+
+    def bucket_here(self) -> TokenBucket | None:
+        """Return the token bucket that decides all keys of a plain limit in this process, if one does. Inside a turn."""
+        limit = self.terms.limit
+        if self.shared is not None or self.overrides or not isinstance(limit, TokenBucket):
+            return None
+        return limit if self.states.limit == limit else None
 
     def terms_for(self, key: str, call: Call) -> Terms:
         """Return the numbers that hold for the key of *call*."""

@@ -11,8 +11,7 @@ from guardrail.admission.call import LONGEST_KEY, Call, key_of
 from guardrail.admission.limit_gate import LimitGate
 from guardrail.admission.permit import Permit, aenter, apeek, enter, peek
 from guardrail.admission.quick import LocalWay, QuickPermit
-from guardrail.admission.quick_shared import SharedPermit, SharedWay
-from guardrail.core.token_bucket import TokenBucket
+from guardrail.admission.quick_shared import SharedWay, is_open
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,20 +50,14 @@ class Plan:
         begun = self.begin(get, cost)
         if begun is None:
             return enter(self.gates, Call(self.resource, get, cost, max_wait_us), self.ledger)
-        if begun.is_decided:
-            return begun
-        way, permit = to_ask(self.way, begun)
-        return way.heard(permit, way.shared.ask((permit.check,)))
+        return begun.ask() if is_open(begun) else begun
 
     async def aenter(self, get: Get, cost: int, max_wait_us: int | None) -> Permit:
         """Take one call through the gates, waiting in this task. Never raises Refused."""
         begun = self.begin(get, cost)
         if begun is None:
             return await aenter(self.gates, Call(self.resource, get, cost, max_wait_us), self.ledger)
-        if begun.is_decided:
-            return begun
-        way, permit = to_ask(self.way, begun)
-        return way.heard(permit, await way.shared.aask((permit.check,)))
+        return await begun.aask() if is_open(begun) else begun
 
     def peek(self, get: Get, cost: int, max_wait_us: int | None) -> Decision:
         """Return the decision that such a call would get now. Takes nothing and never waits for a rule."""
@@ -83,24 +76,11 @@ class Plan:
 
 
 def way_past(gates: Sequence[Gate]) -> Way | None:
-    """Return the quick way past these gates: there is one past a single limit that is not special. Takes a turn."""
-    if len(gates) != 1 or not isinstance(gate := gates[0], LimitGate):
-        return None
-    limit = gate.terms.limit
-    if gate.applies is not None or gate.enforced != 1 or gate.lookup is not None or gate.on_failure_only:
-        return None
-    if isinstance(gate.cost, str) or limit.max_wait_us:
+    """Return the quick way past these gates: there is one past a single plain limit. Takes a turn."""
+    if len(gates) != 1 or not isinstance(gate := gates[0], LimitGate) or not gate.is_plain:
         return None
     if gate.shared is not None:
         return SharedWay(gate, gate.shared)
     with gate.ledger:  # one turn: what is captured here belongs to the numbers that were looked at
-        if isinstance(limit, TokenBucket) and gate.states.limit == limit and not gate.overrides:
-            return LocalWay(gate, limit)
-    return None
-
-
-def to_ask(way: Way | None, begun: QuickPermit) -> tuple[SharedWay, SharedPermit]:
-    """Return whom to ask, and for what, where a permit is not decided yet."""
-    assert isinstance(way, SharedWay)
-    assert isinstance(begun, SharedPermit)
-    return way, begun
+        bucket = gate.bucket_here()
+        return None if bucket is None else LocalWay(gate, bucket)

@@ -25,16 +25,11 @@ if TYPE_CHECKING:
 
 
 class QuickPermit(Permit, ABC):
-    """Say whether a call may go ahead that only a limit was asked about.
+    """Say whether a call may go ahead that only a limit was asked about."""
 
-    Attributes:
-        is_decided: Nothing need be asked any more.
-    """
-
-    __slots__ = ("_cost", "_granted", "_key", "is_decided", "resource")
+    __slots__ = ("_cost", "_granted", "_key", "resource")
 
     _made: Attempt | None
-    is_decided: bool
     resource: str
     _key: str
     _cost: int
@@ -81,7 +76,7 @@ class LocalPermit(QuickPermit):
         self.resource = resource
         self._key = key
         self._cost = cost
-        self._granted = self.is_decided = True
+        self._granted = True
         self._way = way
         self._charged = charged
         self._since = since

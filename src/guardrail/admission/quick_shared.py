@@ -6,7 +6,7 @@ rule's policy is carried out as in the flow.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from guardrail.admission.overrides import Terms
 from guardrail.admission.permit import Permit, concluded
@@ -34,7 +34,7 @@ class SharedPermit(QuickPermit):
         self, way: SharedWay, resource: str, key: str, cost: int, check: Check, sent_us: int, mark: object
     ) -> None:
         self._made = self._decision = None
-        self._is_over = self.is_held = self._granted = self.is_decided = False
+        self._is_over = self.is_held = self._granted = False
         self.resource = resource
         self._key = key
         self._cost = cost
@@ -44,16 +44,13 @@ class SharedPermit(QuickPermit):
         self._sent_us = sent_us
         self._mark = mark
 
-    def heard(self, reply: Reply) -> None:
-        """Take in what the store said."""
-        ledger = self._way.gate.ledger
-        self.found = reply
-        self._granted, self.is_decided = reply.allowed, True
-        self._heard_us, self._forks = ledger.clock.now_us(), ledger.forks
-        if not reply.allowed:
-            check, state = self.check, reply.states[0]
-            retry_after_us = check.limit.ask(state, reply.now_us, check.cost, 0).retry_after_us
-            self._way.shared.refusals.note(check, state, reply.now_us, retry_after_us, self._sent_us, self._mark)
+    def ask(self) -> Permit:
+        """Ask the store, and return what the call gets."""
+        return self._heard(self._way.shared.ask((self.check,)))
+
+    async def aask(self) -> Permit:
+        """Ask as `ask` does, from a task."""
+        return self._heard(await self._way.shared.aask((self.check,)))
 
     def asked(self) -> AskedShared:
         """Return what the flow would have asked."""
@@ -61,7 +58,22 @@ class SharedPermit(QuickPermit):
         terms = Terms(check.limit, way.gate.terms_by_key(self._key).text)
         return AskedShared(way.gate, self._key, terms, check.cost, way.shared, check.key)
 
-    def without_store(self, unavailable: Unavailable) -> Permit:
+    def _heard(self, answer: Reply | Unavailable) -> Permit:
+        """Take in what the store said."""
+        ledger = self._way.gate.ledger
+        if isinstance(answer, Unavailable):
+            return concluded(self._without_store(answer), ledger, self.resource)
+        self.found = answer
+        self._granted = answer.allowed
+        self._heard_us, self._forks = ledger.clock.now_us(), ledger.forks
+        if self._granted:
+            return self
+        check, state = self.check, answer.states[0]
+        retry_after_us = check.limit.ask(state, answer.now_us, check.cost, 0).retry_after_us
+        self._way.shared.refusals.note(check, state, answer.now_us, retry_after_us, self._sent_us, self._mark)
+        return concluded(self, ledger, self.resource)
+
+    def _without_store(self, unavailable: Unavailable) -> Permit:
         """Return the permit that the rule's policy has for this call."""
         ledger = self._way.gate.ledger
         attempt = self._blank(ledger)
@@ -83,6 +95,11 @@ class SharedPermit(QuickPermit):
             asked.hear(state, 0, now_us, allowed=False, peek=False)
         attempt.shared.append(asked)
         return attempt
+
+
+def is_open(permit: Permit | None) -> TypeGuard[SharedPermit]:
+    """Tell whether a permit is still to be asked for."""
+    return isinstance(permit, SharedPermit) and permit.found is None
 
 
 class SharedWay:
@@ -110,14 +127,6 @@ class SharedWay:
             return SharedPermit(self, resource, key, cost, Check(place, limit, taken), our_us, mark)
         check = found.check if found.check.cost == taken else Check(place, limit, taken)
         permit = SharedPermit(self, resource, key, cost, check, our_us, mark)
-        permit.found, permit.is_decided = found, True
-        if gate.ledger.listeners:
-            concluded(permit, gate.ledger, resource)
+        permit.found = found
+        concluded(permit, gate.ledger, resource)
         return permit
-
-    def heard(self, permit: SharedPermit, answer: Reply | Unavailable) -> Permit:
-        """Return what a call gets whose permit was to be asked for."""
-        if isinstance(answer, Unavailable):
-            return concluded(permit.without_store(answer), self.gate.ledger, permit.resource)
-        permit.heard(answer)
-        return permit or concluded(permit, self.gate.ledger, permit.resource)

@@ -11,7 +11,8 @@ from guardrail.admission.call import Call, KeyParts, KeyReader
 from guardrail.admission.closures import COST_OF_A_CALL, SLOW, Slow
 from guardrail.admission.compiled import NO_KEY, Compiled, compile_gates
 from guardrail.admission.permit import Permit, aenter, enter
-from guardrail.admission.plan import to_ask, way_past
+from guardrail.admission.plan import way_past
+from guardrail.admission.quick_shared import is_open
 from guardrail.admission.single import Numbers, Shape, limited, limited_by_key, placed, watched
 from guardrail.decorators.arguments import Arguments
 
@@ -110,10 +111,7 @@ class Binding:
         if plan.way is not None:
             begun = plan.way.begin(self.resource, plan.key(args, kwargs), COST_OF_A_CALL)
             if begun is not None:
-                if begun.is_decided:
-                    return _held(begun)
-                way, permit = to_ask(plan.way, begun)
-                return _held(way.heard(permit, way.shared.ask((permit.check,))))
+                return _held(begun.ask() if is_open(begun) else begun)
         return _held(enter(plan.gates, self._call(args, kwargs), plan.ledger))
 
     async def aenter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Permit:
@@ -122,10 +120,7 @@ class Binding:
         if plan.way is not None:
             begun = plan.way.begin(self.resource, plan.key(args, kwargs), COST_OF_A_CALL)
             if begun is not None:
-                if begun.is_decided:
-                    return _held(begun)
-                way, permit = to_ask(plan.way, begun)
-                return _held(way.heard(permit, await way.shared.aask((permit.check,))))
+                return _held(await begun.aask() if is_open(begun) else begun)
         return _held(await aenter(plan.gates, self._call(args, kwargs), plan.ledger))
 
     def answers(self, error: BaseException) -> Fallback | None:
