@@ -3,7 +3,6 @@
 import asyncio
 from functools import partial
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,41 +11,9 @@ from guardrail.admission.refusals import Refusals
 from guardrail.core.token_bucket import TokenBucket
 from guardrail.stores.protocol import Check, Unavailable
 from guardrail.testing import FakeClock
-from tests.admission.fake_store import FakeStore
-from tests.admission.scene import DECIDED, START_US, S, bulkhead, decided, guard_of, held, limit
+from tests.admission.scene import START_US, S, bulkhead, decided, guard_of, held, limit
+from tests.admission.shared_scene import alone_or_not, asks, both, every_algorithm, spent
 from tests.core.limit_run import Run, every_limit
-
-OTHERS = [(), (bulkhead(99, name="places"),)]
-ALGORITHMS = ["token_bucket", "sliding_window", "fixed_window", "sliding_log"]
-
-both = pytest.mark.parametrize("decided", DECIDED)
-alone_or_not = pytest.mark.parametrize("others", OTHERS, ids=["alone", "beside others"])
-every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS)
-
-
-@pytest.fixture
-def store(clock):
-    return FakeStore(clock)
-
-
-@pytest.fixture
-def shared(clock, store):
-    return lambda *rules, **options: guard_of(clock, *rules, store=store, **options)
-
-
-def spent(guard, cost=10, **options):
-    """A guard whose limit is used up, and has said so once."""
-    decided(guard, cost=cost, **options)
-    assert not decided(guard, **options).allowed
-    return guard
-
-
-def asks(store, act):
-    """How often the store is asked meanwhile."""
-    before = len(store.asked)
-    act()
-    return len(store.asked) - before
-
 
 # -- what is answered from memory --------------------------------------------------------------------------------------
 

@@ -4,36 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.admission.fake_store import FakeStore
-from tests.admission.scene import S, breaker, bulkhead, decided, guard_of, held, limit
-
-OTHERS = [(), (bulkhead(99, name="places"),)]
-alone_or_not = pytest.mark.parametrize("others", OTHERS, ids=["alone", "beside others"])
-
-
-@pytest.fixture
-def store(clock):
-    return FakeStore(clock)
-
-
-@pytest.fixture
-def shared(clock, store):
-    return lambda *rules, **options: guard_of(clock, *rules, store=store, **options)
-
-
-def spent(guard, cost=10, **options):
-    """A guard whose limit is used up, and has said so once."""
-    decided(guard, cost=cost, **options)
-    assert not decided(guard, **options).allowed
-    return guard
-
-
-def asks(store, act):
-    """How often the store is asked meanwhile."""
-    before = len(store.asked)
-    act()
-    return len(store.asked) - before
-
+from tests.admission.scene import S, breaker, decided, guard_of, held, limit
+from tests.admission.shared_scene import alone_or_not, asks, spent
 
 # -- what ends it ------------------------------------------------------------------------------------------------------
 

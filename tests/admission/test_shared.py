@@ -1,7 +1,6 @@
 """Limits that several processes share: one question to the store for each decision, and all or nothing."""
 
 import asyncio
-from hashlib import blake2b
 
 import pytest
 
@@ -9,7 +8,6 @@ from guardrail import RateLimited
 from guardrail.telemetry.events import CallRefused, StoreBack
 from tests.admission.fake_store import FakeStore
 from tests.admission.scene import (
-    DECIDED,
     START_US,
     aheld,
     breaker,
@@ -21,33 +19,7 @@ from tests.admission.scene import (
     limit,
     shown,
 )
-
-HERE = {"scope": "local"}
-OTHERS = [(), (bulkhead(99, name="places"),)]
-
-both = pytest.mark.parametrize("decided", DECIDED)
-alone_or_not = pytest.mark.parametrize("others", OTHERS, ids=["alone", "beside others"])
-
-
-def digest(subject):
-    return blake2b(subject.encode(), digest_size=16).hexdigest()
-
-
-@pytest.fixture
-def store(clock):
-    return FakeStore(clock)
-
-
-@pytest.fixture
-def shared(clock, store, news):
-    """A guard with these rules, over the store."""
-    return lambda *rules, **options: guard_of(clock, *rules, store=store, listeners=[news], **options)
-
-
-def keys(store):
-    """The keys of each question."""
-    return [[check.key for check in checks] for checks in store.asked]
-
+from tests.admission.shared_scene import HERE, alone_or_not, both, digest, keys
 
 # -- one question, all or nothing --------------------------------------------------------------------------------------
 

@@ -5,33 +5,11 @@ import asyncio
 import pytest
 
 from guardrail import RateLimited
-from guardrail.stores.protocol import Unavailable
 from guardrail.telemetry.events import CallRefused
-from tests.admission.fake_store import FakeStore
-from tests.admission.scene import DECIDED, bulkhead, decided, guard_of, held, inside, left, limit, shown
+from tests.admission.scene import bulkhead, decided, guard_of, held, inside, left, limit, shown
+from tests.admission.shared_scene import AWAY, alone_or_not, both
 
 BESIDE = bulkhead(99, name="places")
-OTHERS = [(), (BESIDE,)]
-AWAY = Unavailable(250_000)
-
-both = pytest.mark.parametrize("decided", DECIDED)
-alone_or_not = pytest.mark.parametrize("others", OTHERS, ids=["alone", "beside others"])
-
-
-@pytest.fixture
-def store(clock):
-    return FakeStore(clock)
-
-
-@pytest.fixture
-def away(store):
-    store.outage = AWAY
-    return store
-
-
-@pytest.fixture
-def shared(clock, store, news):
-    return lambda *rules, **options: guard_of(clock, *rules, store=store, listeners=[news], **options)
 
 
 # -- each policy -------------------------------------------------------------------------------------------------------

@@ -37,16 +37,6 @@ class StoppingClock(FakeClock):
         return super().now_us()
 
 
-@pytest.fixture
-def store(clock):
-    return FakeStore(clock)
-
-
-@pytest.fixture
-def shared(clock, store):
-    return lambda *rules, **options: guard_of(clock, *rules, store=store, **options)
-
-
 def raising(error):
     def meanwhile():
         raise error

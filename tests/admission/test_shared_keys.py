@@ -6,9 +6,7 @@ from hashlib import blake2b
 import pytest
 
 from guardrail import Guard
-from tests.admission.fake_store import FakeStore
 from tests.admission.scene import (
-    DECIDED,
     START_US,
     breaker,
     bulkhead,
@@ -19,33 +17,7 @@ from tests.admission.scene import (
     limit,
     shown,
 )
-
-HERE = {"scope": "local"}
-OTHERS = [(), (bulkhead(99, name="places"),)]
-
-both = pytest.mark.parametrize("decided", DECIDED)
-alone_or_not = pytest.mark.parametrize("others", OTHERS, ids=["alone", "beside others"])
-
-
-def digest(subject):
-    return blake2b(subject.encode(), digest_size=16).hexdigest()
-
-
-@pytest.fixture
-def store(clock):
-    return FakeStore(clock)
-
-
-@pytest.fixture
-def shared(clock, store, news):
-    """A guard with these rules, over the store."""
-    return lambda *rules, **options: guard_of(clock, *rules, store=store, listeners=[news], **options)
-
-
-def keys(store):
-    """The keys of each question."""
-    return [[check.key for check in checks] for checks in store.asked]
-
+from tests.admission.shared_scene import HERE, alone_or_not, both, digest, keys
 
 # -- what goes to the store, and under which key -----------------------------------------------------------------------
 

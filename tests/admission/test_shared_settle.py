@@ -5,34 +5,15 @@ import asyncio
 import pytest
 
 from guardrail.core.limit import Charge
-from tests.admission.fake_store import FakeStore
 from tests.admission.scene import (
     START_US,
     S,
     breaker,
-    bulkhead,
     decided,
-    guard_of,
     held,
     limit,
 )
-
-OTHERS = [(), (bulkhead(99, name="places"),)]
-ALGORITHMS = ["token_bucket", "sliding_window", "fixed_window", "sliding_log"]
-
-every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS)
-alone_or_not = pytest.mark.parametrize("others", OTHERS, ids=["alone", "beside others"])
-
-
-@pytest.fixture
-def store(clock):
-    return FakeStore(clock)
-
-
-@pytest.fixture
-def shared(clock, store):
-    return lambda *rules, **options: guard_of(clock, *rules, store=store, **options)
-
+from tests.admission.shared_scene import alone_or_not, every_algorithm
 
 # -- settling ----------------------------------------------------------------------------------------------------------
 

@@ -8,28 +8,10 @@ import pytest
 from guardrail import Guard, StoreError
 from guardrail.stores.protocol import Unavailable
 from tests.admission.fake_store import FakeStore
-from tests.admission.scene import DECIDED, S, bulkhead, decided, guard_of, held, in_child, inside, limit
+from tests.admission.scene import S, bulkhead, decided, guard_of, held, in_child, inside, limit
+from tests.admission.shared_scene import both
 
 BESIDE = bulkhead(99, name="places")
-AWAY = Unavailable(250_000)
-
-both = pytest.mark.parametrize("decided", DECIDED)
-
-
-@pytest.fixture
-def store(clock):
-    return FakeStore(clock)
-
-
-@pytest.fixture
-def away(store):
-    store.outage = AWAY
-    return store
-
-
-@pytest.fixture
-def shared(clock, store, news):
-    return lambda *rules, **options: guard_of(clock, *rules, store=store, listeners=[news], **options)
 
 
 # -- a store that breaks its law ---------------------------------------------------------------------------------------
