@@ -81,7 +81,7 @@ def test_rules_look_at_headers_query_and_user(clock):
         client.get(url)
         client.get(url, headers={"X-Tenant": "acme"})
         client.get(url, headers={"X-Tenant": "acme", "X-User": "u1"})
-        client.get(f"{url}?page=2&page=3")
+        client.get(f"{url}?page=3&page=2")
         client.get(f"{url}?page=3")
         client.get(f"{url}/orders")
         for again in (url, f"{url}?page=2", f"{url}/orders"):

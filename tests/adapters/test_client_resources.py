@@ -98,7 +98,7 @@ def test_attributes_are_made_when_they_are_asked_for():
     assert {"method": "PUT", "host": "api.example.com", "path": "/v1/a%20b"} == dict(made)
     assert 3 == len(made)
     found = {name: made.get(name) for name in ("header.x-tenant", "query.q", "query.empty", "user")}
-    assert {"header.x-tenant": "acme", "query.q": "1", "query.empty": "", "user": "u1"} == found
+    assert {"header.x-tenant": "acme", "query.q": "2", "query.empty": "", "user": "u1"} == found
     missing = ["header.x-other", "query.other", "cookie.a", "arg.a", "user.name", ""]
     assert [None] * 6 == [made.get(name) for name in missing]
     assert "query.other" not in made

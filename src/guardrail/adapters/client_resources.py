@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from guardrail.adapters.hooks import at_once, is_async, with_text
+from guardrail.adapters.http_attributes import queries_of
+from guardrail.adapters.http_resources import verb_of
 from guardrail.rules.match import Index
 
 if TYPE_CHECKING:
     from guardrail.guard import Guard
 
-METHODS = frozenset({"CONNECT", "DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-MOST_QUERY_FIELDS = 1000
 
 Resource = Callable[[Any], str | None] | Mapping[str, str]  # over the library's own request, or URL pattern: template
 User = Callable[[Any], object]
@@ -56,8 +56,7 @@ class Outgoing(Mapping[str, object]):
     @property
     def verb(self) -> str:
         """The method as resources name it: HEAD is GET, one that is not HTTP's own is OTHER."""
-        method = "GET" if self.method == "HEAD" else self.method
-        return method if method in METHODS else "OTHER"
+        return verb_of(self.method)
 
     @property
     def written_host(self) -> str:
@@ -99,11 +98,7 @@ class Outgoing(Mapping[str, object]):
 
     @cached_property
     def _query(self) -> dict[str, str]:
-        try:
-            fields = parse_qsl(self._query_text, keep_blank_values=True, max_num_fields=MOST_QUERY_FIELDS)
-        except ValueError:  # more fields than anybody means
-            return {}
-        return dict(reversed(fields))  # of a name that comes twice, the first
+        return queries_of(self._query_text)
 
     def _named_user(self) -> object:
         try:
