@@ -17,10 +17,6 @@ ANYTHING = "*"
 
 # What adapters may use of the house: of the rules only what names and numbers are written like.
 HOUSE = "default guard admission decorators.options rules core clock errors telemetry.events"
-GRPC = (
-    *("grpc", "grpc_aio", "grpc_aio_channels", "grpc_aio_client", "grpc_aio_served", "grpc_aio_server"),
-    *("grpc_aio_stream", "grpc_aio_threads", "grpc_arity", "grpc_refused", "grpc_served", "grpc_server"),
-)
 
 # room: what it may import of this house, and of third parties. A room is a file or folder of src/guardrail; a more
 # exact row ("telemetry/log") goes before that of its folder. A dotted name admits only that module of a room.
@@ -41,11 +37,11 @@ TABLE: dict[str, str] = {
     "adapters/aiohttp": f"{HOUSE} | aiohttp",
     "adapters/celery": f"{HOUSE} | celery kombu",
     "adapters/fastapi": f"{HOUSE} | fastapi starlette",
-    "adapters/fastapi_user": f"{HOUSE} | fastapi starlette",
     "adapters/django": f"{HOUSE} | asgiref django",
-    "adapters/grpc_status": f"{HOUSE} | grpc google",
-    "adapters/grpc_client": f"{HOUSE} | grpc wrapt",
-    **{f"adapters/{name}": f"{HOUSE} | grpc" for name in GRPC},
+    "adapters/grpc/status": f"{HOUSE} | grpc google",
+    "adapters/grpc/client": f"{HOUSE} | grpc wrapt",
+    "adapters/grpc": f"{HOUSE} | grpc",
+    "adapters/grpc_aio": f"{HOUSE} | grpc",
     "adapters": HOUSE,
     "rulebook": "decorators admission stores rules sources telemetry core clock errors",
     "guard": "rulebook decorators admission stores rules sources telemetry core clock errors",

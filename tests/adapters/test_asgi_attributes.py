@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from guardrail import attributes, limit
 from guardrail.adapters.asgi import GuardMiddleware
-from guardrail.adapters.asgi_request import AsgiRequest
-from guardrail.adapters.http_options import options_of
+from guardrail.adapters.asgi.request import AsgiRequest
+from guardrail.adapters.http.options import options_of
 from guardrail.default import substituted
 from guardrail.testing import FakeClock
 from tests.adapters.wire import PER_CLIENT, call, guard_of, hello, http, websocket

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.adapters.client_address import ClientAddresses, hop_of
+from guardrail.adapters.http.address import ClientAddresses, hop_of
 
 PROXY = "10.0.0.1"
 

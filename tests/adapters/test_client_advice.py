@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.adapters.client_advice import FOREVER_US, Advice, advice
+from guardrail.adapters.clients.advice import FOREVER_US, Advice, advice
 
 S = 1_000_000
 FOREVER = object()

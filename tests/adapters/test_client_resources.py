@@ -3,8 +3,8 @@
 import pytest
 
 from guardrail import Guard
-from guardrail.adapters.client_holds import MOST_HELD, Holds
-from guardrail.adapters.client_resources import Naming, Outgoing
+from guardrail.adapters.clients.holds import MOST_HELD, Holds
+from guardrail.adapters.clients.resources import Naming, Outgoing
 
 
 def outgoing(url, method="GET", headers=None, user=None):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from guardrail.adapters.django_routes import template_of
+from guardrail.adapters.django.routes import template_of
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from google.rpc.status_pb2 import Status
 from guardrail import Guard
 from guardrail.adapters import grpc as on_threads
 from guardrail.adapters import grpc_aio as on_asyncio
-from guardrail.adapters.grpc_attributes import SentAttributes, ServedAttributes, client_ip, metadata_value, withdraw
-from guardrail.adapters.grpc_options import EXEMPT, checked, longest_wait
-from guardrail.adapters.grpc_status import DETAILS, PUSHBACK, answer_of, escaped, refusal_in, status_of
+from guardrail.adapters.grpc.attributes import SentAttributes, ServedAttributes, client_ip, metadata_value, withdraw
+from guardrail.adapters.grpc.options import EXEMPT, checked, longest_wait
+from guardrail.adapters.grpc.status import DETAILS, PUSHBACK, answer_of, escaped, refusal_in, status_of
 from guardrail.admission.ambient import around, attributes, publish
 from guardrail.core.verdict import Decision, Verdict
 from guardrail.default import substituted
@@ -277,7 +277,7 @@ def test_a_refusal_is_found_in_an_error_of_grpc_only():
 
 
 def test_the_error_of_asyncio_survives_pickling():
-    from guardrail.adapters.grpc_refused import refused_error
+    from guardrail.adapters.grpc.refused import refused_error
 
     error = refused_error(refusal())
     assert error.details() == pickle.loads(pickle.dumps(error)).details()

@@ -6,8 +6,8 @@ import httpx as library
 import pytest
 
 from guardrail.adapters import asgi, grpc, httpx, wsgi
-from guardrail.adapters.grpc_attributes import ServedAttributes
-from guardrail.adapters.grpc_options import EXEMPT, checked
+from guardrail.adapters.grpc.attributes import ServedAttributes
+from guardrail.adapters.grpc.options import EXEMPT, checked
 from guardrail.errors import Refused
 from tests.adapters.test_wsgi import environ
 from tests.adapters.test_wsgi import serve as serve_wsgi

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.adapters.http_headers import LARGEST, HeaderStyle, Standing, retry_after, sf_string, standings_in
+from guardrail.adapters.http.headers import LARGEST, HeaderStyle, Standing, retry_after, sf_string, standings_in
 from tests.adapters.wire import PER_CLIENT, guard_of
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardrail import RuleSet
-from guardrail.adapters.http_resources import UNMATCHED, Exempt, RuleNames, name_of, values_in
+from guardrail.adapters.http.resources import UNMATCHED, Exempt, RuleNames, name_of, values_in
 from tests.adapters.wire import PER_CLIENT, guard_of
 
 SEGMENTS = st.sampled_from(["a", "b", "v1", "v2"])

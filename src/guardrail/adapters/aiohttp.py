@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 from aiohttp import ClientConnectionError
 
-from guardrail.adapters.client_calls import ClientCall, Egress, Holding
+from guardrail.adapters.clients.calls import ClientCall, Egress, Holding
 
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, StreamReader
 
-    from guardrail.adapters.client_resources import Resource, User
+    from guardrail.adapters.clients.resources import Resource, User
     from guardrail.decorators.options import Duration
     from guardrail.guard import Guard
 

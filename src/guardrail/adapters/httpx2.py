@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
-from guardrail.adapters.client_calls import Egress, Holding
-from guardrail.adapters.client_transports import (
+from guardrail.adapters.clients.calls import Egress, Holding
+from guardrail.adapters.clients.transports import (
     GuardedAsyncStream,
     GuardedAsyncTransport,
     GuardedStream,
@@ -22,7 +22,7 @@ from guardrail.adapters.client_transports import (
 )
 
 if TYPE_CHECKING:
-    from guardrail.adapters.client_resources import Resource, User
+    from guardrail.adapters.clients.resources import Resource, User
     from guardrail.decorators.options import Duration
     from guardrail.guard import Guard
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import requests
 from requests.adapters import DEFAULT_POOLSIZE, DEFAULT_RETRIES, HTTPAdapter
 
-from guardrail.adapters.client_calls import ClientCall, Egress, Holding
+from guardrail.adapters.clients.calls import ClientCall, Egress, Holding
 
 if TYPE_CHECKING:
-    from guardrail.adapters.client_resources import Resource, User
+    from guardrail.adapters.clients.resources import Resource, User
     from guardrail.decorators.options import Duration
     from guardrail.guard import Guard
 

@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from guardrail import Guard, RuleSet
-from guardrail.adapters.http_resources import DEFAULT_EXEMPT, Exempt, name_of
+from guardrail.adapters.http.resources import DEFAULT_EXEMPT, Exempt, name_of
 from guardrail.cli.replay.call import Attributes, place_of
 from guardrail.testing import FakeClock
 from tests.cli.replay.scene import START_US, decisions, rules, trace

@@ -18,7 +18,7 @@ import uvicorn
 
 from guardrail import Guard
 from guardrail.adapters.asgi import GuardMiddleware
-from guardrail.adapters.asgi_exchange import App, Receive, Scope, Send
+from guardrail.adapters.asgi.exchange import App, Receive, Scope, Send
 
 Handler = Callable[[str], Awaitable[str]]
 

@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from guardrail.adapters.client_address import hop_of
-from guardrail.adapters.http_attributes import queries_of
-from guardrail.adapters.http_resources import values_in, verb_of
+from guardrail.adapters.http.address import hop_of
+from guardrail.adapters.http.attributes import queries_of
+from guardrail.adapters.http.resources import values_in, verb_of
 
 SECOND_US = 1_000_000
 

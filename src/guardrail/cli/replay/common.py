@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from guardrail.adapters.http_resources import known_method
+from guardrail.adapters.http.resources import known_method
 from guardrail.cli.replay.call import Call
 from guardrail.cli.replay.stamps import clf_stamp
 

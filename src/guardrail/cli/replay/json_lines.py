@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from guardrail.adapters.http_resources import known_method
+from guardrail.adapters.http.resources import known_method
 from guardrail.cli.replay.call import Call
 from guardrail.cli.replay.stamps import lasting_us, stamp
 

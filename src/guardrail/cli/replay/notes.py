@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from guardrail.adapters.http_resources import DEFAULT_EXEMPT, UNMATCHED
+from guardrail.adapters.http.resources import DEFAULT_EXEMPT, UNMATCHED
 from guardrail.cli.replay.order import HOLD_US, MOST_HELD
 from guardrail.cli.replay.routes import EXEMPT
 from guardrail.cli.words import lasting, number

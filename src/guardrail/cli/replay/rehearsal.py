@@ -16,7 +16,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
-from guardrail.adapters.http_resources import UNMATCHED
+from guardrail.adapters.http.resources import UNMATCHED
 from guardrail.admission.attempt import Attempt
 from guardrail.admission.call import Call as Asking
 from guardrail.admission.call import key_of

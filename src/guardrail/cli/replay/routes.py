@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from guardrail.adapters.http_resources import DEFAULT_EXEMPT, UNMATCHED, Exempt, name_of
+from guardrail.adapters.http.resources import DEFAULT_EXEMPT, UNMATCHED, Exempt, name_of
 from guardrail.admission.limit_gate import LimitGate
 from guardrail.admission.plan import Plan
 from guardrail.cli.replay.call import Call, place_of

@@ -1,0 +1,121 @@
+"""The ASGI middleware: finds what is called, asks the rules, and lets the app answer or answers itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+from guardrail.adapters.asgi.exchange import App, Exchange, Receive, Scope, Send
+from guardrail.adapters.asgi.request import AsgiRequest, path_of
+from guardrail.adapters.asgi.routes import RouteTables
+from guardrail.adapters.asgi.websocket import WebSocketExchange
+from guardrail.adapters.hooks import is_async
+from guardrail.adapters.http.attributes import aasked
+from guardrail.adapters.http.options import AWAITS, Options, guard_of, options_of
+from guardrail.adapters.http.resources import RuleNames, verb_of
+from guardrail.admission.ambient import publish, withdraw
+from guardrail.errors import Refused
+
+if TYPE_CHECKING:
+    from guardrail.guard import Guard
+
+
+class GuardMiddleware:
+    """Guard an ASGI app.
+
+    Args:
+        app: What is guarded.
+        guard: Who decides; None: the default guard.
+        trusted_proxies: Addresses and networks whose forwarding headers are believed; `unix` for a unix socket. Default:
+            those in GUARDRAIL_TRUSTED_PROXIES.
+        headers: What answers say of limits with a key: `ietf-10` (RateLimit), `legacy` (X-RateLimit-*), `both` or `off`.
+        exempt: Paths and patterns, with or without a method, that no rule is asked about; `cors-preflight` for these;
+            or a callable over the scope. Default: `DEFAULT_EXEMPT` of `adapters.http.resources`.
+        user: Says who is calling: a callable over the scope, which may be async. One that raises means: nobody knows.
+        resource: Names what is called: a callable over the scope. None from it leaves it to routes and rules.
+        on_refused: Makes the answer: a callable over the scope and the refusal, which may be async, and returns a
+            response (an ASGI app) or None for the usual one.
+
+    Raises:
+        TypeError: There is no such option, or it is of a wrong kind.
+        ValueError: An option has a wrong value.
+    """
+
+    _http: type[Exchange] = Exchange
+    _websocket: type[Exchange] = WebSocketExchange
+
+    def __init__(self, app: App, guard: Guard | None = None, **options: Unpack[Options]) -> None:
+        self.app = app
+        self._guard = guard_of(guard)
+        self._options = options_of("GuardMiddleware", options, awaits=AWAITS)
+        self._async_user = self._options.user if is_async(self._options.user) else None
+        self._tables = RouteTables(app)
+        self._names = RuleNames()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        kind = scope["type"]
+        if kind == "http":
+            exchange = self._http(self._guard(), self._options, scope, receive, send)
+        elif kind == "websocket":
+            exchange = self._websocket(self._guard(), self._options, scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+            return
+        request = AsgiRequest(scope, self._options)
+        published = publish(request)
+        try:
+            free = not self._locate(exchange.guard, request) or self._is_let_in(exchange, request)
+            if free or await self._enter(exchange, request):
+                await self.app(scope, exchange.receive, exchange.send)
+                if exchange.held is not None:
+                    await exchange.flush()
+        except Refused as refused:
+            if not await exchange.refuse(refused):
+                exchange.end(refused)
+                raise
+        except BaseException as error:
+            if exchange.held is not None and isinstance(error.__cause__, Refused):  # it came through two apps
+                await exchange.refuse(error.__cause__)
+                return
+            exchange.error = error
+            await exchange.flush()
+            raise
+        finally:
+            exchange.end()
+            withdraw(published)
+
+    def _is_let_in(self, exchange: Exchange, request: AsgiRequest) -> bool:
+        """Ask the rules where that needs no waiting; False: they have to be asked, or asked again for their refusal."""
+        if self._async_user is not None:
+            return False
+        permit = exchange.guard.at_once(request.resource, request)
+        if not permit:
+            return False
+        exchange.permit = permit
+        return True
+
+    async def _enter(self, exchange: Exchange, request: AsgiRequest) -> bool:
+        """Ask the rules; False: they refused, and the request is answered."""
+        if self._async_user is not None:
+            request.know_user(await aasked(self._async_user, request.scope))
+        permit = await exchange.guard.atry_enter(request.resource, request)
+        if permit:
+            exchange.permit = permit
+            return True
+        await exchange.refuse(permit.refusal())
+        return False
+
+    def _locate(self, guard: Guard, request: AsgiRequest) -> bool:
+        """Find out what is called; False: no rule is asked about it."""
+        options, scope = self._options, request.scope
+        table = self._tables.of(scope)
+        path = request.path_text = path_of(scope, table.root_path)
+        verb = verb_of(request.verb or "GET")
+        if options.exempts(request, scope, verb, path):
+            return False
+        if options.resource is not None and (name := options.name(scope)) is not None:
+            request.resource = name
+            return True
+        route = request.route = table.choose(request.verb, path, request)
+        request.resource = self._names.name(guard.rules, f"{verb} {path}") if route is None else route.resource
+        return True

@@ -1,0 +1,84 @@
+"""One connection of an ASGI server, as rules see it.
+
+Law: a scope is read and never changed; what it lacks is missing, and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from guardrail.adapters.http.attributes import RequestAttributes, asked
+from guardrail.adapters.http.resources import known_method, values_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from guardrail.adapters.asgi.routes import Route
+    from guardrail.adapters.http.options import HttpOptions
+
+
+class AsgiRequest(RequestAttributes):
+    """Look up the attributes of one connection.
+
+    Attributes:
+        route: Where the path leads; None: that is not known.
+        path_text: The path from where the app begins.
+        verb: The method; empty for a WebSocket.
+    """
+
+    route: Route | None = None
+    path_text = ""
+
+    def __init__(self, scope: Mapping[str, Any], options: HttpOptions) -> None:
+        super().__init__(options.addresses)
+        self._options = options
+        self.scope = scope
+        self.verb: str = scope.get("method", "")
+
+    def method(self) -> str:
+        return known_method(self.verb or "GET")
+
+    def lines(self, header: str) -> Sequence[str]:
+        name = header.encode("latin-1", "replace")
+        return [text_of(value).strip(" \t") for key, value in self.scope.get("headers") or () if key == name]
+
+    def header_names(self) -> Sequence[str]:
+        return [text_of(key) for key, _ in self.scope.get("headers") or ()]
+
+    def query(self) -> str:
+        return text_of(self.scope.get("query_string") or b"")
+
+    def peer(self) -> str | None:
+        client = self.scope.get("client")
+        host = client[0] if client else None
+        return host if isinstance(host, str) else None
+
+    def path(self) -> Mapping[str, str]:
+        if self.route is not None:
+            return self.route.values(self.path_text)
+        return values_in(self.resource, f"{self.method()} {self.path_text}")
+
+    def user(self) -> object:
+        hook = self._options.user
+        return None if hook is None else asked(hook, self.scope)
+
+
+def text_of(value: bytes | str) -> str:
+    """Return a text of a scope, which is bytes unless a server or a test is careless."""
+    return value if isinstance(value, str) else value.decode("latin-1")
+
+
+def path_of(scope: Mapping[str, Any], root_path: str) -> str:
+    """Return the path from where the app begins.
+
+    Args:
+        root_path: Where it begins if the server does not say.
+    """
+    path: str = scope.get("path") or ""
+    root: object = scope.get("app_root_path", scope.get("root_path")) or root_path
+    if isinstance(root, str) and root and path.startswith(root):
+        if len(path) == len(root):
+            return ""
+        if path[len(root)] == "/":
+            return path[len(root) :]
+    return path

@@ -1,0 +1,139 @@
+"""One request on its way through Django, and its response on the way out.
+
+Law: the call ends once: when the view has answered, or where it streams, when the stream is over or closed. A stream that
+is closed in the middle casts no vote: the client went away.
+"""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any
+
+from guardrail.adapters.http.answers import shown
+from guardrail.adapters.http.headers import Fields, retry_after
+from guardrail.admission.ambient import publish, withdraw
+
+if TYPE_CHECKING:
+    from guardrail.adapters.django.request import DjangoRequest
+    from guardrail.adapters.http.headers import HeaderStyle
+    from guardrail.admission.permit import Permit
+    from guardrail.errors import Refused
+    from guardrail.guard import Guard
+
+SERVER_ERROR = 500
+
+
+class Journey:
+    """Carry one request.
+
+    Attributes:
+        permit: What it got from the gates; None: nothing, or it has ended.
+        refusal: Why the answer is guardrail's own.
+        error: What the view raised.
+        is_waiting: Nobody has looked yet whether rules are to be entered.
+    """
+
+    permit: Permit | None = None
+    refusal: Refused | None = None
+    error: BaseException | None = None
+    is_waiting = True
+    _status = SERVER_ERROR
+
+    def __init__(self, guard: Guard, style: HeaderStyle, request: DjangoRequest) -> None:
+        self.guard = guard
+        self._style = style
+        self.request = request
+
+    def take(self, response: Any) -> Any:
+        """Take the response on its way out."""
+        self._status = response.status_code
+        for name, value in self._fields():
+            response.headers.setdefault(name, value)
+        if self.permit is None:
+            return response
+        self.permit.begin()
+        if not response.streaming:
+            self.end()
+        elif response.is_async:
+            response.streaming_content = AsyncStream(self, response.streaming_content)
+        else:
+            response.streaming_content = Stream(self, response.streaming_content)
+        return response
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End the call, unless it has ended."""
+        permit, self.permit = self.permit, None
+        if permit is None:
+            return
+        error = error or self.error
+        code = f"http.{self._status}"
+        if self.refusal is not None:
+            permit.exit(self.refusal)
+        elif error is not None and (self._status >= SERVER_ERROR or error is not self.error):
+            permit.exit(error, failed=True, code=code)
+        else:
+            permit.exit(failed=self._status >= SERVER_ERROR, code=code)
+
+    def _fields(self) -> Fields:
+        """Return the headers that answers get and may lack."""
+        refused = self.refusal
+        fields = [] if refused is None else retry_after(refused.retry_after)
+        if not self._style.shows:
+            return fields
+        return fields + self._style.fields(shown(self.permit, refused), self.guard.ledger.clock.now_us)
+
+
+class _Passing:
+    """Hold the call of a response that streams, until that is over, closed or dropped."""
+
+    def __init__(self, journey: Journey) -> None:
+        self._journey = journey
+
+    def close(self) -> None:
+        self._journey.end(CancelledError())
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Stream(_Passing, Iterator[Any]):
+    """Pass the chunks of a response on."""
+
+    def __init__(self, journey: Journey, chunks: Iterator[Any]) -> None:
+        super().__init__(journey)
+        self._chunks = iter(chunks)
+
+    def __next__(self) -> Any:
+        published = publish(self._journey.request)
+        try:
+            return next(self._chunks)
+        except StopIteration:
+            self._journey.end()
+            raise
+        except BaseException as error:
+            self._journey.end(error)
+            raise
+        finally:
+            withdraw(published)
+
+
+class AsyncStream(_Passing, AsyncIterator[Any]):
+    """Pass the chunks of an async response on."""
+
+    def __init__(self, journey: Journey, chunks: AsyncIterator[Any]) -> None:
+        super().__init__(journey)
+        self._chunks = aiter(chunks)
+
+    async def __anext__(self) -> Any:
+        published = publish(self._journey.request)
+        try:
+            return await anext(self._chunks)
+        except StopAsyncIteration:
+            self._journey.end()
+            raise
+        except BaseException as error:
+            self._journey.end(error)
+            raise
+        finally:
+            withdraw(published)

@@ -1,0 +1,114 @@
+"""Installing: the middleware, the handler for refusals and the document of an app."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+from starlette.middleware import Middleware
+from starlette.responses import Response
+
+from guardrail.adapters.asgi import GuardMiddleware
+from guardrail.adapters.asgi.late import LateExchange, LateWebSocketExchange
+from guardrail.adapters.fastapi.document import documented
+from guardrail.adapters.fastapi.user import EXCHANGE, UserDependency
+from guardrail.adapters.http.answers import answer_to
+from guardrail.adapters.http.attributes import aasked
+from guardrail.adapters.http.options import AWAITS, guard_of, options_of
+from guardrail.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from fastapi import FastAPI
+    from starlette.requests import HTTPConnection
+
+    from guardrail.adapters.asgi.exchange import App, Exchange
+    from guardrail.adapters.asgi.request import AsgiRequest
+    from guardrail.adapters.http.options import Headers
+    from guardrail.guard import Guard
+
+
+class MoreOptions(TypedDict, total=False):
+    """Name the options of the middleware, for type checkers."""
+
+    trusted_proxies: Iterable[str]
+    headers: Headers
+    exempt: Iterable[str] | Callable[[Any], object]
+    resource: str | Callable[[Any], object] | None
+    on_refused: Callable[[Any, Any], Any] | None
+
+
+def install(
+    app: FastAPI,
+    guard: Guard | None = None,
+    *,
+    user: Callable[..., Any] | None = None,
+    **options: Unpack[MoreOptions],
+) -> None:
+    """Guard a FastAPI app: middleware, exception handler, and 429 and 503 in its documentation.
+
+    Args:
+        guard: Who decides; None: the default guard.
+        user: A dependency that says who is calling: rules see it as `user`, and parts of it as `user.plan`. With it, rules
+            are entered once, after routing. Where it raises, they are entered without a user; the request goes on unless
+            its endpoint asks for the user itself.
+        options: Those of `GuardMiddleware`.
+
+    Raises:
+        RuntimeError: The app has started.
+        TypeError: There is no such option, or it is of a wrong kind.
+        ValueError: An option has a wrong value.
+    """
+    guard_of(guard)
+    checked = options_of("install", {**options, "user": user}, awaits=AWAITS)
+    if app.middleware_stack is not None:
+        raise RuntimeError("install(app, ...) must come before the app has started")
+    app.user_middleware.append(Middleware(FastApiMiddleware, guard=guard, dependency=user, **options))
+    app.exception_handlers.setdefault(Refused, _answering(checked.on_refused))
+    vars(app)["openapi"] = documented(app.openapi, checked.exempt)
+
+
+class FastApiMiddleware(GuardMiddleware):
+    """Guard a FastAPI app, entering late where a dependency says who is calling."""
+
+    _http = LateExchange
+    _websocket = LateWebSocketExchange
+
+    def __init__(
+        self,
+        app: App,
+        guard: Guard | None = None,
+        *,
+        dependency: Callable[..., Any] | None = None,
+        **options: Unpack[MoreOptions],
+    ) -> None:
+        super().__init__(app, guard, **options)
+        self._user = None if dependency is None else UserDependency(dependency)
+
+    def _is_let_in(self, exchange: Exchange, request: AsgiRequest) -> bool:
+        return self._user is None and super()._is_let_in(exchange, request)
+
+    async def _enter(self, exchange: Exchange, request: AsgiRequest) -> bool:
+        leaf = None if request.route is None else request.route.leaf
+        dependant = getattr(getattr(leaf, "starlette_route", None) or leaf, "dependant", None)
+        if self._user is None or dependant is None or not isinstance(exchange, LateExchange):
+            return await super()._enter(exchange, request)
+        self._user.prepare(dependant)
+        exchange.waiting = request
+        exchange.scope[EXCHANGE] = exchange
+        return True
+
+
+def _answering(hook: Callable[[Any, Refused], Any] | None) -> Callable[[Any, Any], Awaitable[Any]]:
+    """Return the exception handler for refusals that an endpoint lets escape."""
+
+    async def answer(connection: HTTPConnection, refused: Refused) -> Any:
+        if connection.scope["type"] != "http":
+            raise refused  # the middleware knows how to turn a WebSocket away
+        made = None if hook is None else await aasked(hook, connection.scope, refused)
+        if callable(made):
+            return made
+        status, fields, body = answer_to(refused)
+        return Response(body, status, dict(fields))
+
+    return answer

@@ -1,0 +1,144 @@
+"""What rules may ask of an RPC: `metadata.x-tenant`, `client.ip`, `user`, worked out when one of them does.
+
+Law: an attribute that no rule names costs nothing; one that cannot be found, or whose hook raises, is missing.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import Token
+from functools import lru_cache
+from logging import getLogger
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+from guardrail.adapters.hooks import at_once, with_text
+from guardrail.adapters.http.address import hop_of
+from guardrail.admission import ambient
+
+METADATA = "metadata."
+PEERS = 4096  # whose addresses are remembered
+PLAIN = ("client.ip", "user", "resource")
+
+Metadata = Iterable[tuple[str, str | bytes]]
+UserHook = Callable[[Any], object]
+
+
+class Caller(Protocol):
+    """Do what the contexts of all kinds of servers do."""
+
+    def peer(self) -> str: ...
+    def invocation_metadata(self) -> Metadata | None: ...
+
+
+class RpcAttributes(Mapping[str, object]):
+    """Look up the attributes of one RPC by name."""
+
+    __slots__ = ("_about", "_known", "_user", "resource")
+
+    def __init__(self, resource: str, about: Any, user: UserHook | None) -> None:
+        self.resource = resource
+        self._about = about
+        self._user = user
+        self._known: dict[str, object] = {}
+
+    @abstractmethod
+    def metadata(self) -> Metadata:
+        """Return what the caller sent along."""
+
+    @abstractmethod
+    def address(self) -> str | None:
+        """Return who the connection is from."""
+
+    def get(self, name: str, default: object = None) -> object:
+        """Return an attribute, or *default* if it is missing."""
+        known = self._known
+        if name not in known:
+            known[name] = self._find(name)
+        value = known[name]
+        return default if value is None else value
+
+    def __getitem__(self, name: str) -> object:
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        names = dict.fromkeys((*PLAIN, *(METADATA + key for key, _ in self.metadata())))
+        return (name for name in names if self.get(name) is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _find(self, name: str) -> object:
+        if name.startswith(METADATA):
+            return metadata_value(self.metadata(), name.removeprefix(METADATA).lower())
+        if name == "client.ip":
+            return self.address()
+        if name == "user":
+            return None if self._user is None else with_text(asked(self._user, self._about), "guardrail.grpc")
+        return self.resource if name == "resource" else None
+
+
+class ServedAttributes(RpcAttributes):
+    """Look up the attributes of a call that came in, in its context."""
+
+    __slots__ = ()
+    _about: Caller
+
+    def metadata(self) -> Metadata:
+        return self._about.invocation_metadata() or ()
+
+    def address(self) -> str | None:
+        return client_ip(self._about.peer())
+
+
+class SentAttributes(RpcAttributes):
+    """Look up the attributes of a call that goes out, in its details. We are the client."""
+
+    __slots__ = ()
+
+    def metadata(self) -> Metadata:
+        return self._about.metadata or ()
+
+    def address(self) -> str | None:
+        return None
+
+
+def withdraw(published: Token[ambient.Layer]) -> None:
+    """End what `publish` began; in the context where it began, as that of a closed stream is gone by itself."""
+    try:
+        ambient.withdraw(published)
+    except ValueError:
+        return
+
+
+def metadata_value(metadata: Metadata, key: str) -> str | bytes | None:
+    """Return what was sent under a key; where it was sent several times, all of it, as if it were one header."""
+    values = [value for name, value in metadata if name == key]
+    if len(values) < 2:
+        return values[0] if values else None
+    return ",".join(value if isinstance(value, str) else value.hex() for value in values)
+
+
+@lru_cache(PEERS)
+def client_ip(peer: str) -> str | None:
+    """Return the address in `ipv4:192.0.2.1:443` or `ipv6:%5B2001:db8::1%5D:443` as rules see it.
+
+    None: there is none, as on a unix socket.
+    """
+    family, _, address = peer.partition(":")
+    hop = hop_of(unquote(address)) if family in {"ipv4", "ipv6"} else None
+    return None if hop is None else hop.key
+
+
+def asked(hook: UserHook, about: object) -> object:
+    """Return what a hook says; one that raises, or would have to be awaited, has nothing to say."""
+    try:
+        said = hook(about)
+    except Exception:
+        getLogger("guardrail.grpc").debug("the user hook raised, so there is no user", exc_info=True)
+        return None
+    return at_once(hook, said, "guardrail.grpc")

@@ -1,0 +1,94 @@
+"""Options of the gRPC guards, and which of the methods they guard.
+
+Law: a wrong option fails when the guard is built, and the message names it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from logging import getLogger
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from guardrail.adapters.hooks import is_async
+from guardrail.default import default_guard
+from guardrail.guard import Guard
+
+if TYPE_CHECKING:
+    from guardrail.adapters.grpc.attributes import UserHook
+
+EXEMPT: Final = (
+    "/grpc.health.v1.Health/*",
+    "/grpc.reflection.v1.ServerReflection/*",
+    "/grpc.reflection.v1alpha.ServerReflection/*",
+)
+EVERY = "*"
+FOR_EVER_S = 1e9  # a deadline behind this is gRPC's way to say that there is none
+SHORT_S = 0.0001  # a wait that changes nothing
+
+_METHOD = re.compile(r"/[^/*\s]+/(?:[^/*\s]+|\*)")
+
+ResourceHook = Callable[[str], str]
+
+
+class Options(NamedTuple):
+    """Hold the options of one guard, checked."""
+
+    guard: Guard | None
+    exempt: frozenset[str]
+    user: UserHook | None
+    resource: ResourceHook | None
+
+    def current(self) -> Guard:
+        """Return the guard; where none was given, the default one of this moment."""
+        return default_guard() if self.guard is None else self.guard
+
+    def exempts(self, method: str) -> bool:
+        """Tell whether a method is none of our business."""
+        exempt = self.exempt
+        return method in exempt or f"{method.rpartition('/')[0]}/{EVERY}" in exempt
+
+    def resource_of(self, method: str, prefix: str = "") -> str:
+        """Return the name that rules have for a method. A hook that raises, or returns no name, leaves it as it is."""
+        name: object = None
+        try:
+            name = None if self.resource is None else self.resource(method)
+        except Exception:
+            getLogger("guardrail.grpc").exception("resource raised for %s, which keeps its name", method)
+        return name if isinstance(name, str) and name else prefix + method
+
+
+def checked(guard: object, exempt: object, user: object, resource: object) -> Options:
+    """Return the options.
+
+    Raises:
+        TypeError: One of them is of the wrong kind.
+        ValueError: One of the exempt methods is none.
+    """
+    if guard is not None and not isinstance(guard, Guard):
+        raise TypeError(f"guard must be a Guard, such as Guard('rules/'), or None for the default one, got {guard!r}")
+    return Options(guard, _methods(exempt), _hook("user", user), _hook("resource", resource))
+
+
+def longest_wait(remaining: float | None) -> timedelta | None:
+    """Return how long a call with so many seconds left may wait for its turn; None: as long as its rules let it."""
+    return None if remaining is None or remaining > FOR_EVER_S else timedelta(seconds=max(remaining, 0.0))
+
+
+def _methods(exempt: object) -> frozenset[str]:
+    if isinstance(exempt, str | bytes) or not isinstance(exempt, Iterable):
+        raise TypeError(f"exempt must be a list of methods, such as ['/pkg.Service/Method'], got {exempt!r}")
+    methods = frozenset(exempt)
+    for method in methods:
+        if not isinstance(method, str) or not _METHOD.fullmatch(method):
+            raise ValueError(f"exempt must list methods as /pkg.Service/Method or /pkg.Service/*, got {method!r}")
+    return methods
+
+
+def _hook(name: str, hook: object) -> Callable[..., Any] | None:
+    if hook is None:
+        return None
+    if not callable(hook) or is_async(hook):
+        raise TypeError(f"{name} must be a plain function, got {hook!r}")
+    return hook

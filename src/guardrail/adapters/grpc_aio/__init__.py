@@ -1,0 +1,12 @@
+"""gRPC with asyncio: one interceptor for a server, one for a channel.
+
+    grpc.aio.server(interceptors=[ServerGuard(guard)])
+    grpc.aio.insecure_channel(target, interceptors=[ClientGuard(guard)])
+
+Law: rules name methods as `/pkg.Service/Method`, and as `client /pkg.Service/Method` where we are the caller.
+"""
+
+from guardrail.adapters.grpc_aio.client import ClientGuard
+from guardrail.adapters.grpc_aio.server import ServerGuard
+
+__all__ = ["ClientGuard", "ServerGuard"]

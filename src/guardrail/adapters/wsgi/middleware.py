@@ -1,0 +1,116 @@
+"""The WSGI middleware: finds what is called, asks the rules, and lets the app answer or answers itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from logging import getLogger
+from typing import TYPE_CHECKING, Any, Unpack, cast
+
+from guardrail.adapters.http.answers import TITLES, answer_to
+from guardrail.adapters.http.options import Options, guard_of, options_of
+from guardrail.adapters.http.resources import RuleNames, verb_of
+from guardrail.adapters.wsgi.flask import flask_of
+from guardrail.adapters.wsgi.request import WsgiRequest
+from guardrail.adapters.wsgi.response import Environ, Response, StartResponse
+from guardrail.admission.ambient import publish, withdraw
+from guardrail.errors import Refused
+
+if TYPE_CHECKING:
+    from guardrail.guard import Guard
+
+WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+class GuardMiddleware:
+    """Guard a WSGI app.
+
+    Args:
+        app: What is guarded.
+        guard: Who decides; None: the default guard.
+        trusted_proxies: Addresses and networks whose forwarding headers are believed; `unix` for a unix socket. Default:
+            those in GUARDRAIL_TRUSTED_PROXIES.
+        headers: What answers say of limits with a key: `ietf-10` (RateLimit), `legacy` (X-RateLimit-*), `both` or `off`.
+        exempt: Paths and patterns, with or without a method, that no rule is asked about; `cors-preflight` for these;
+            or a callable over the environ. Default: `DEFAULT_EXEMPT` of `adapters.http.resources`.
+        user: Says who is calling: a callable over the environ. One that raises means: nobody knows.
+        resource: Names what is called: a callable over the environ. None from it leaves it to routes and rules.
+        on_refused: Makes the answer: a callable over the environ and the refusal that returns a WSGI app, such as a
+            response of Flask, or None for the usual one.
+
+    Raises:
+        TypeError: There is no such option, or it is of a wrong kind.
+        ValueError: An option has a wrong value.
+    """
+
+    def __init__(self, app: WsgiApp, guard: Guard | None = None, **options: Unpack[Options]) -> None:
+        self.app = app
+        self._guard = guard_of(guard)
+        self._options = options_of("GuardMiddleware", options)
+        self._flask = flask_of(app)
+        self._names = RuleNames()
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        guard = self._guard()
+        request = WsgiRequest(environ, self._options)
+        response = Response(guard, self._options.style, request, start_response, self._refuse)
+        published = publish(request)
+        try:
+            if self._locate(guard, request):
+                permit = guard.try_enter(request.resource, request)
+                if not permit:
+                    return self._refuse(response, permit.refusal())
+                permit.is_held = True  # by the server, which closes what it is given
+                response.permit = permit
+            response.take(self.app(environ, response.start))
+        except Refused as refused:
+            if response.begun:
+                response.end(refused)
+                raise
+            return self._refuse(response, refused)
+        except BaseException as error:
+            response.end(error)
+            raise
+        finally:
+            withdraw(published)
+        return response
+
+    def _locate(self, guard: Guard, request: WsgiRequest) -> bool:
+        """Find out what is called; False: no rule is asked about it."""
+        options, environ, path = self._options, request.environ, request.path_text
+        method = environ.get("REQUEST_METHOD", "")
+        verb = verb_of(method)
+        if options.exempts(request, environ, verb, path):
+            return False
+        name = options.name(environ)
+        if name is not None:
+            request.resource = name
+            return True
+        taken = None if self._flask is None else self._flask.take(method, path)
+        if taken is not None:
+            request.resource, request.path_values = taken
+        else:
+            request.resource = self._names.name(guard.rules, f"{verb} {path}")
+        return True
+
+    def _refuse(self, response: Response, refused: Refused) -> Iterable[bytes]:
+        """Answer with a refusal, and end the call."""
+        response.restart(refused)
+        environ = response.request.environ
+        custom: Any = self._options.answer(environ, refused)
+        if callable(custom):
+            try:
+                response.take(cast("WsgiApp", custom)(environ, response.start))
+            except Exception:
+                if response.begun:
+                    raise
+                getLogger("guardrail.http").exception("the answer of on_refused raised, so it is the usual one")
+                response.restart(refused)
+            else:
+                return response
+        elif custom is not None:
+            getLogger("guardrail.http").error("on_refused must return a WSGI app (a response) or None, got %r", custom)
+        status, fields, body = answer_to(refused)
+        response.start(f"{status} {TITLES[status]}", fields)
+        response.end()
+        return [b"" if environ.get("REQUEST_METHOD") == "HEAD" else body]

@@ -1,0 +1,65 @@
+"""One request of a WSGI server, as rules see it.
+
+Law: an environ is read and never changed; what it lacks is missing, and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from guardrail.adapters.http.attributes import RequestAttributes, asked
+from guardrail.adapters.http.resources import known_method, values_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from guardrail.adapters.http.options import HttpOptions
+
+_WITHOUT_PREFIX = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
+
+
+class WsgiRequest(RequestAttributes):
+    """Look up the attributes of one request.
+
+    Attributes:
+        path_values: The variable parts of the path, where a route says so.
+        path_text: The path from where the app begins.
+        options: Those of the middleware.
+    """
+
+    path_values: Mapping[str, str] | None = None
+
+    def __init__(self, environ: dict[str, Any], options: HttpOptions) -> None:
+        super().__init__(options.addresses)
+        self.options = options
+        self.environ = environ
+        path: str = environ.get("PATH_INFO") or ""
+        self.path_text = path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace")
+
+    def method(self) -> str:
+        return known_method(self.environ.get("REQUEST_METHOD", ""))
+
+    def lines(self, header: str) -> Sequence[str]:
+        key = _WITHOUT_PREFIX.get(header) or "HTTP_" + header.upper().replace("-", "_")
+        value: str | None = self.environ.get(key)
+        return [] if value is None else [value.strip(" \t")]
+
+    def header_names(self) -> Sequence[str]:
+        names = [key[5:].lower().replace("_", "-") for key in self.environ if key.startswith("HTTP_")]
+        return names + [name for name, key in _WITHOUT_PREFIX.items() if key in self.environ]
+
+    def query(self) -> str:
+        return self.environ.get("QUERY_STRING") or ""
+
+    def peer(self) -> str | None:
+        peer = self.environ.get("REMOTE_ADDR")
+        return peer if isinstance(peer, str) and peer else None
+
+    def path(self) -> Mapping[str, str]:
+        if self.path_values is not None:
+            return self.path_values
+        return values_in(self.resource, f"{self.method()} {self.path_text}")
+
+    def user(self) -> object:
+        hook = self.options.user
+        return None if hook is None else asked(hook, self.environ)

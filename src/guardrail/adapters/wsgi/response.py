@@ -1,0 +1,147 @@
+"""One response on its way from a WSGI app to the server.
+
+Law: items are asked for one by one, as the server does it. The call ends exactly once: when the items are over or closed,
+or with what the app raised. One that is closed in the middle casts no vote: the client went away.
+"""
+
+from __future__ import annotations
+
+import sys
+from asyncio import CancelledError
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from guardrail.adapters.http.answers import shown
+from guardrail.adapters.http.headers import Fields, retry_after
+from guardrail.adapters.wsgi.flask import NOTED
+from guardrail.admission.ambient import publish, withdraw
+from guardrail.errors import Refused
+
+if TYPE_CHECKING:
+    from guardrail.adapters.http.headers import HeaderStyle
+    from guardrail.adapters.wsgi.request import WsgiRequest
+    from guardrail.admission.permit import Permit
+    from guardrail.guard import Guard
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+Refuse = Callable[["Response", Refused], Iterable[bytes]]
+
+SERVER_ERROR = 500
+
+
+class Response(Iterator[bytes]):
+    """Carry one response.
+
+    Attributes:
+        permit: What the call got from the gates; None: nothing, or it has ended.
+        refusal: Why the answer is guardrail's own.
+        begun: Bytes have gone out, and the status with them.
+    """
+
+    permit: Permit | None = None
+    refusal: Refused | None = None
+    begun = False
+    _status = 0
+    _is_started = False
+    _instead: Any = None
+    _asked = False
+    _close: Callable[[], object] | None = None
+    _items: Iterator[bytes] = iter(())
+
+    def __init__(
+        self, guard: Guard, style: HeaderStyle, request: WsgiRequest, start_response: StartResponse, refuse: Refuse
+    ) -> None:
+        self._guard = guard
+        self._style = style
+        self.request = request
+        self._start_response = start_response
+        self._refuse = refuse
+
+    def take(self, items: Iterable[bytes]) -> None:
+        """Take what the app has returned, or what stands in for it: what came before cleans up first."""
+        before, self._close = self._close, getattr(items, "close", None)
+        self._items = iter(items)
+        if before is not None:
+            before()
+
+    def start(self, status: str, headers: Sequence[tuple[str, str]], exc_info: Any = None) -> Any:
+        """Stand in for the server's `start_response`."""
+        exc_info, self._instead = exc_info or self._instead, None
+        self._is_started = True
+        self._status = int(status[:3]) if status[:3].isdecimal() else 0
+        raised = exc_info[1] if exc_info else sys.exc_info()[1]
+        if self.refusal is None:
+            noted = getattr(self.request, NOTED, raised)
+            self.refusal = noted if isinstance(noted, Refused) else None
+        if self.permit is not None:
+            self.permit.begin()
+        has = {name.lower() for name, _ in headers}
+        headers = [*headers, *(field for field in self._fields() if field[0].lower() not in has)]
+        write = self._start_response(status, headers, *([exc_info] if exc_info else []))
+        return partial(self._write, write)
+
+    def restart(self, refused: Refused) -> None:
+        """Have a refusal answered instead of whatever the app has started with."""
+        self.refusal = refused
+        if self._is_started:
+            self._instead = (type(refused), refused, refused.__traceback__)
+
+    def _write(self, write: Callable[[bytes], object], piece: bytes) -> None:
+        self.begun = True
+        write(piece)
+
+    def __next__(self) -> bytes:
+        self._asked = True
+        published = publish(self.request)
+        try:
+            item = next(self._items)
+        except StopIteration:
+            self.end()
+            raise
+        except Refused as refused:
+            if self.begun:
+                self.end(refused)
+                raise
+            items = self._refuse(self, refused)
+            if items is not self:  # it has taken others
+                self._items = iter(items)
+            return next(self._items, b"")
+        except BaseException as error:
+            self.end(error)
+            raise
+        else:
+            self.begun = self.begun or bool(item)
+            return item
+        finally:
+            withdraw(published)
+
+    def close(self) -> None:
+        """Let the app clean up, then end the call."""
+        try:
+            if self._close is not None:
+                self._close()
+        finally:
+            self.end(CancelledError() if self._asked else None)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End the call, unless it has ended."""
+        permit, self.permit = self.permit, None
+        if permit is None:
+            return
+        status = self._status or SERVER_ERROR  # what the server makes of an app that has not answered
+        if self.refusal is not None:
+            permit.exit(self.refusal)
+        elif error is not None:
+            permit.exit(error, failed=True, code=f"http.{status}")
+        else:
+            permit.exit(failed=status >= SERVER_ERROR, code=f"http.{status}")
+
+    def _fields(self) -> Fields:
+        """Return the headers that answers get and may lack."""
+        refused = self.refusal
+        fields = [] if refused is None else retry_after(refused.retry_after)
+        if not self._style.shows:
+            return fields
+        return fields + self._style.fields(shown(self.permit, refused), self._guard.ledger.clock.now_us)
