@@ -1,13 +1,18 @@
-"""Hooks of a service that are async where nobody waits, that raise, or that return rubbish."""
+"""Hooks of a service that are async where nobody waits, that raise, or that return rubbish; and errors it was refused by."""
 
+import asyncio
 import re
 
 import httpx as library
 import pytest
+from grpc import RpcError
 
+from guardrail import BreakerOpen, BulkheadFull, RateLimited
 from guardrail.adapters import asgi, grpc, httpx, wsgi
 from guardrail.adapters.grpc.attributes import ServedAttributes
 from guardrail.adapters.grpc.options import EXEMPT, checked
+from guardrail.adapters.hooks import refusal_of
+from guardrail.core.verdict import Decision, Verdict
 from guardrail.errors import Refused
 from tests.adapters.test_wsgi import environ
 from tests.adapters.test_wsgi import serve as serve_wsgi
@@ -180,3 +185,65 @@ def test_a_user_without_a_text_has_parts():
     for hook in (load, lambda scope: Bare()):
         app = asgi.GuardMiddleware(hello, guard_of({**ONCE, "key": "user.id"}), user=hook)
         assert [200, 429] == [call(app, http(client=(f"1.1.1.{number}", 1))).status for number in range(2)]
+
+
+def refusal(kind=RateLimited, retry_after=1.0):
+    verdict = Verdict("r", "limit", allowed=False, reason="rate", text="1/min", retry_after=retry_after)
+    return kind("orders", Decision.of((verdict,)))
+
+
+def caused_by(refused, kind=RpcError):
+    error = kind("no")
+    error.__cause__ = refused
+    return error
+
+
+SHORT, LONG, FOR_EVER = refusal(), refusal(BreakerOpen, 60.0), refusal(BulkheadFull, None)
+BUG, CANCELLED = ValueError("a bug"), asyncio.CancelledError()
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (SHORT, SHORT),
+        (BUG, None),
+        (CANCELLED, None),
+        (caused_by(SHORT), SHORT),
+        (RpcError("no"), None),
+        (caused_by(SHORT, ValueError), None),
+        (caused_by(BUG), None),
+        (ExceptionGroup("", [SHORT]), SHORT),
+        (ExceptionGroup("", [SHORT, BUG]), None),
+        (ExceptionGroup("", [BUG]), None),
+        (ExceptionGroup("", [SHORT, LONG, SHORT]), LONG),
+        (ExceptionGroup("", [LONG, FOR_EVER, SHORT]), FOR_EVER),
+        (ExceptionGroup("", [SHORT, ExceptionGroup("", [ExceptionGroup("", [LONG])])]), LONG),
+        (ExceptionGroup("", [SHORT, ExceptionGroup("", [BUG])]), None),
+        (ExceptionGroup("", [SHORT, caused_by(LONG)]), LONG),
+        (BaseExceptionGroup("", [CANCELLED, SHORT]), SHORT),
+        (BaseExceptionGroup("", [CANCELLED]), None),
+        (BaseExceptionGroup("", [SHORT, KeyboardInterrupt()]), None),
+        (BaseExceptionGroup("", [SHORT, SystemExit()]), None),
+    ],
+)
+def test_an_error_comes_down_to_a_refusal_if_nothing_else_is_in_it(error, found):
+    assert found is refusal_of(error)
+
+
+def test_of_refusals_that_last_equally_long_the_first_speaks():
+    first, second = refusal(), refusal()
+    assert first is refusal_of(ExceptionGroup("", [first, ExceptionGroup("", [second])]))
+
+
+def test_a_group_of_tasks_comes_down_to_the_refusal_that_ended_it():
+    async def refused():
+        raise SHORT
+
+    async def main():
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(asyncio.Event().wait())
+            tasks.create_task(refused())
+
+    with pytest.raises(ExceptionGroup) as caught:
+        asyncio.run(main())
+    assert SHORT is refusal_of(caught.value)

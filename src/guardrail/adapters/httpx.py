@@ -8,28 +8,27 @@ those of an authentication too. A permit lives until the answer's stream is clos
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import httpx
 
-from guardrail.adapters.clients.calls import Egress, Holding
 from guardrail.adapters.clients.transports import (
     GuardedAsyncStream,
     GuardedAsyncTransport,
     GuardedStream,
     GuardedTransport,
-    told_apart,
 )
-
-if TYPE_CHECKING:
-    from guardrail.adapters.clients.resources import Resource, User
-    from guardrail.decorators.options import Duration
-    from guardrail.guard import Guard
 
 __all__ = ["AsyncGuardTransport", "GuardTransport"]
 
 
-class GuardTransport(GuardedTransport, httpx.BaseTransport):
+class _Stream(GuardedStream, httpx.SyncByteStream):
+    """Be a stream for the library, which looks at the class."""
+
+
+class _AsyncStream(GuardedAsyncStream, httpx.AsyncByteStream):
+    """Be a stream for the library, which looks at the class."""
+
+
+class GuardTransport(GuardedTransport[httpx.BaseTransport], httpx.BaseTransport):
     """Limit, break and bulkhead the requests of a `httpx.Client`. Safe from any thread.
 
     Args:
@@ -47,42 +46,12 @@ class GuardTransport(GuardedTransport, httpx.BaseTransport):
         TypeError: An option is of a wrong kind; so ValueError where its value is wrong.
     """
 
-    def __init__(
-        self,
-        transport: httpx.BaseTransport | Guard | None = None,
-        guard: Guard | httpx.BaseTransport | None = None,
-        *,
-        resource: Resource | None = None,
-        user: User | None = None,
-        hold: Holding = "all",
-        max_hold: Duration = "5m",
-    ) -> None:
-        inner, rules = told_apart(transport, guard, "handle_request", "AsyncGuardTransport")
-        egress = Egress(rules, resource=resource, user=user, hold=hold, max_hold=max_hold)
-        super().__init__(httpx.HTTPTransport() if inner is None else inner, egress, _Stream)
+    makes = httpx.HTTPTransport
+    streams = _Stream
 
 
-class AsyncGuardTransport(GuardedAsyncTransport, httpx.AsyncBaseTransport):
+class AsyncGuardTransport(GuardedAsyncTransport[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport):
     """Limit, break and bulkhead the requests of a `httpx.AsyncClient` under asyncio. The options are GuardTransport's."""
 
-    def __init__(
-        self,
-        transport: httpx.AsyncBaseTransport | Guard | None = None,
-        guard: Guard | httpx.AsyncBaseTransport | None = None,
-        *,
-        resource: Resource | None = None,
-        user: User | None = None,
-        hold: Holding = "all",
-        max_hold: Duration = "5m",
-    ) -> None:
-        inner, rules = told_apart(transport, guard, "handle_async_request", "GuardTransport")
-        egress = Egress(rules, resource=resource, user=user, hold=hold, max_hold=max_hold)
-        super().__init__(httpx.AsyncHTTPTransport() if inner is None else inner, egress, _AsyncStream)
-
-
-class _Stream(GuardedStream, httpx.SyncByteStream):
-    """Be a stream for the library, which looks at the class."""
-
-
-class _AsyncStream(GuardedAsyncStream, httpx.AsyncByteStream):
-    """Be a stream for the library, which looks at the class."""
+    makes = httpx.AsyncHTTPTransport
+    streams = _AsyncStream

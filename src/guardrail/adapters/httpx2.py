@@ -8,28 +8,27 @@ those of an authentication too. A permit lives until the answer's stream is clos
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import httpx2
 
-from guardrail.adapters.clients.calls import Egress, Holding
 from guardrail.adapters.clients.transports import (
     GuardedAsyncStream,
     GuardedAsyncTransport,
     GuardedStream,
     GuardedTransport,
-    told_apart,
 )
-
-if TYPE_CHECKING:
-    from guardrail.adapters.clients.resources import Resource, User
-    from guardrail.decorators.options import Duration
-    from guardrail.guard import Guard
 
 __all__ = ["AsyncGuardTransport", "GuardTransport"]
 
 
-class GuardTransport(GuardedTransport, httpx2.BaseTransport):
+class _Stream(GuardedStream, httpx2.SyncByteStream):
+    """Be a stream for the library, which looks at the class."""
+
+
+class _AsyncStream(GuardedAsyncStream, httpx2.AsyncByteStream):
+    """Be a stream for the library, which looks at the class."""
+
+
+class GuardTransport(GuardedTransport[httpx2.BaseTransport], httpx2.BaseTransport):
     """Limit, break and bulkhead the requests of a `httpx2.Client`. Safe from any thread.
 
     Args:
@@ -47,42 +46,12 @@ class GuardTransport(GuardedTransport, httpx2.BaseTransport):
         TypeError: An option is of a wrong kind; so ValueError where its value is wrong.
     """
 
-    def __init__(
-        self,
-        transport: httpx2.BaseTransport | Guard | None = None,
-        guard: Guard | httpx2.BaseTransport | None = None,
-        *,
-        resource: Resource | None = None,
-        user: User | None = None,
-        hold: Holding = "all",
-        max_hold: Duration = "5m",
-    ) -> None:
-        inner, rules = told_apart(transport, guard, "handle_request", "AsyncGuardTransport")
-        egress = Egress(rules, resource=resource, user=user, hold=hold, max_hold=max_hold)
-        super().__init__(httpx2.HTTPTransport() if inner is None else inner, egress, _Stream)
+    makes = httpx2.HTTPTransport
+    streams = _Stream
 
 
-class AsyncGuardTransport(GuardedAsyncTransport, httpx2.AsyncBaseTransport):
+class AsyncGuardTransport(GuardedAsyncTransport[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport):
     """Limit, break and bulkhead the requests of a `httpx2.AsyncClient` under asyncio. The options are GuardTransport's."""
 
-    def __init__(
-        self,
-        transport: httpx2.AsyncBaseTransport | Guard | None = None,
-        guard: Guard | httpx2.AsyncBaseTransport | None = None,
-        *,
-        resource: Resource | None = None,
-        user: User | None = None,
-        hold: Holding = "all",
-        max_hold: Duration = "5m",
-    ) -> None:
-        inner, rules = told_apart(transport, guard, "handle_async_request", "GuardTransport")
-        egress = Egress(rules, resource=resource, user=user, hold=hold, max_hold=max_hold)
-        super().__init__(httpx2.AsyncHTTPTransport() if inner is None else inner, egress, _AsyncStream)
-
-
-class _Stream(GuardedStream, httpx2.SyncByteStream):
-    """Be a stream for the library, which looks at the class."""
-
-
-class _AsyncStream(GuardedAsyncStream, httpx2.AsyncByteStream):
-    """Be a stream for the library, which looks at the class."""
+    makes = httpx2.AsyncHTTPTransport
+    streams = _AsyncStream

@@ -6,14 +6,19 @@ Law: an answer passes chunk by chunk; its permit lives until its stream is close
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
+from guardrail.adapters.clients.calls import Egress, Holding
 from guardrail.guard import Guard
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from guardrail.adapters.clients.calls import ClientCall, Egress
+    from guardrail.adapters.clients.calls import ClientCall
+    from guardrail.adapters.clients.resources import Resource, User
+    from guardrail.decorators.options import Duration
+
+Transport = TypeVar("Transport")  # the library's own class
 
 
 class GuardedStream:
@@ -67,13 +72,50 @@ class GuardedAsyncStream:
         self._call.finish()
 
 
-class GuardedTransport:
+class Guarded(Generic[Transport]):
+    """Stand before another transport.
+
+    Attributes:
+        makes: Makes the library's own transport, which sends where none is given.
+        streams: Makes the stream of an answer, of a class that the library knows.
+        sends: The method by which a transport sends.
+        other: Where to go with a transport of the other kind.
+    """
+
+    makes: ClassVar[Callable[[], Any]]
+    streams: ClassVar[Callable[[Any, ClientCall], Any]]
+    sends: ClassVar[str]
+    other: ClassVar[str]
+
+    def __init__(
+        self,
+        transport: Transport | Guard | None = None,
+        guard: Guard | Transport | None = None,
+        *,
+        resource: Resource | None = None,
+        user: User | None = None,
+        hold: Holding = "all",
+        max_hold: Duration = "5m",
+    ) -> None:
+        inner, rules = told_apart(transport, guard, self.sends, self.other)
+        self._egress = Egress(rules, resource=resource, user=user, hold=hold, max_hold=max_hold)
+        self._transport = type(self).makes() if inner is None else inner
+
+    def _answer(self, response: Any, call: ClientCall) -> Any:
+        """Return *response*, whose stream ends *call*."""
+        call.answered(response.status_code, response.headers.get)
+        if response.is_closed:  # it was made from bytes, as those of a MockTransport are: nobody will close it
+            call.finish()
+        else:
+            response.stream = type(self).streams(response.stream, call)
+        return response
+
+
+class GuardedTransport(Guarded[Transport]):
     """Send each request that is let in through another transport, from threads."""
 
-    def __init__(self, transport: Any, egress: Egress, stream: Callable[[Any, ClientCall], Any]) -> None:
-        self._transport = transport
-        self._egress = egress
-        self._stream = stream
+    sends = "handle_request"
+    other = "AsyncGuardTransport"
 
     def handle_request(self, request: Any) -> Any:
         """Send one request.
@@ -83,7 +125,7 @@ class GuardedTransport:
         """
         call = self._egress.enter(request, request.method, str(request.url), request.headers.get)
         try:
-            return answer_of(self._transport.handle_request(request), call, self._stream)
+            return self._answer(self._transport.handle_request(request), call)
         except BaseException as error:
             call.finish(error)
             raise
@@ -104,13 +146,11 @@ class GuardedTransport:
         self._transport.__exit__(kind, error, trace)
 
 
-class GuardedAsyncTransport:
+class GuardedAsyncTransport(Guarded[Transport]):
     """Send each request that is let in through another transport, from tasks."""
 
-    def __init__(self, transport: Any, egress: Egress, stream: Callable[[Any, ClientCall], Any]) -> None:
-        self._transport = transport
-        self._egress = egress
-        self._stream = stream
+    sends = "handle_async_request"
+    other = "GuardTransport"
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send one request.
@@ -120,7 +160,7 @@ class GuardedAsyncTransport:
         """
         call = await self._egress.aenter(request, request.method, str(request.url), request.headers.get)
         try:
-            return answer_of(await self._transport.handle_async_request(request), call, self._stream)
+            return self._answer(await self._transport.handle_async_request(request), call)
         except BaseException as error:
             call.finish(error)
             raise
@@ -139,16 +179,6 @@ class GuardedAsyncTransport:
         trace: TracebackType | None = None,
     ) -> None:
         await self._transport.__aexit__(kind, error, trace)
-
-
-def answer_of(response: Any, call: ClientCall, stream: Callable[[Any, ClientCall], Any]) -> Any:
-    """Return *response*, whose stream ends *call*."""
-    call.answered(response.status_code, response.headers.get)
-    if response.is_closed:  # it was made from bytes, as those of a MockTransport are: nobody will close it
-        call.finish()
-    else:
-        response.stream = stream(response.stream, call)
-    return response
 
 
 def told_apart(transport: Any, guard: Any, method: str, other: str) -> tuple[Any, Guard | None]:

@@ -13,7 +13,7 @@ from guardrail.cli.words import lasting, number, plainly
 
 if TYPE_CHECKING:
     from guardrail.cli.replay.result import Replayed
-    from guardrail.cli.replay.sketch import Counted
+    from guardrail.telemetry.sketch import Counted
     from guardrail.cli.replay.tally import RuleTally
 
 MOST_KEYS = 5

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from guardrail.cli.replay.call import SECOND_US
-from guardrail.cli.replay.sketch import Sketch
+from guardrail.telemetry.sketch import Sketch
 
 if TYPE_CHECKING:
     from guardrail.cli.replay.call import Call

@@ -14,7 +14,7 @@ from guardrail.cli.replay.report import key_text
 if TYPE_CHECKING:
     from guardrail.cli.replay.rehearsal import Rehearsal
     from guardrail.cli.replay.result import Replayed
-    from guardrail.cli.replay.sketch import Sketch
+    from guardrail.telemetry.sketch import Sketch
     from guardrail.cli.replay.tally import RuleTally
 
 _MOST_KEYS = 20

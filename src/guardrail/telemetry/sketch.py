@@ -30,28 +30,28 @@ class Sketch:
         self._least = 0  # the smallest count when it was last looked for
         self._rare: list[str] = []  # the keys that had it then; it grows, so they are looked for seldom
 
-    def add(self, key: str) -> None:
-        """Count *key* once."""
+    def add(self, key: str, times: int = 1) -> None:
+        """Count *key* this many times."""
         counts = self._counts
         if key in counts:
-            counts[key] += 1
+            counts[key] += times
         elif len(counts) < self._size:
-            counts[key] = 1
+            counts[key] = times
         else:
-            self._replace(key)
+            self._replace(key, times)
 
     def top(self, most: int) -> list[Counted]:
         """Return the most frequent keys, the surest first."""
         found = (Counted(key, times, self._errors.get(key, 0)) for key, times in self._counts.items())
         return nlargest(most, found, key=lambda one: (one.times, -one.error, one.key))
 
-    def _replace(self, key: str) -> None:
+    def _replace(self, key: str, times: int) -> None:
         """Let *key* take the place of a least frequent one, and its count."""
         counts = self._counts
         gone = self._rarest()
         del counts[gone]
         self._errors.pop(gone, None)
-        counts[key], self._errors[key] = self._least + 1, self._least
+        counts[key], self._errors[key] = self._least + times, self._least
 
     def _rarest(self) -> str:
         while True:

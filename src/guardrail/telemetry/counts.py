@@ -1,0 +1,158 @@
+"""Counts: how often each rule let calls to a resource go ahead, and how often not.
+
+Law: a count never goes down while its process lives, survives a reload, and is kept in bounded room: what comes later
+counts as `__other__`. Whoever counts holds the ledger's lock, or calls nothing between reading a number and writing it.
+"""
+
+from __future__ import annotations
+
+from random import randrange
+from threading import Lock
+
+from guardrail.telemetry.histogram import Histogram
+from guardrail.telemetry.sketch import Counted, Sketch
+
+OTHER = "__other__"
+MOST_TALLIES = 1_000  # pairs of a resource and a rule
+MOST_NAMES = 200  # rules or resources that have something larger of their own: a sketch, a histogram
+MOST_KEYS = 256  # of one rule that a sketch holds
+SAMPLED = 64  # of so many allowed calls, one on average is looked at for its key
+
+
+class HotKeys:
+    """Know which keys of one rule are called with most, and which are refused most.
+
+    Who finds the lock taken leaves it at that: it may be held further down the same stack, by what a finalizer or a
+    signal handler interrupted.
+    """
+
+    __slots__ = ("_calls", "_lock", "_refusals")
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin afresh, with a new lock: in a forked child, a thread of the parent may hold the old one."""
+        self._calls = Sketch(MOST_KEYS)
+        self._refusals = Sketch(MOST_KEYS)
+        self._lock = Lock()
+
+    def called(self, key: str, times: int) -> None:
+        """Count calls with this key, whatever came of them."""
+        self._add(self._calls, key, times)
+
+    def refused(self, key: str) -> None:
+        """Count a call with this key that was refused, or would have been."""
+        self._add(self._calls, key, 1)
+        self._add(self._refusals, key, 1)
+
+    def top(self, most: int) -> list[tuple[Counted, int]]:
+        """Return the keys called with most, each with how often it was refused."""
+        with self._lock:
+            refused = {one.key: one.times for one in self._refusals.top(MOST_KEYS)}
+            return [(one, refused.get(one.key, 0)) for one in self._calls.top(most)]
+
+    def _add(self, sketch: Sketch, key: str, times: int) -> None:
+        if self._lock.acquire(blocking=False):
+            try:
+                sketch.add(key, times)
+            finally:
+                self._lock.release()
+
+
+class Tally:
+    """Count what one rule decided for one resource.
+
+    Attributes:
+        allowed: Calls that went ahead.
+        refused: Calls that the rule kept out.
+        shadow_refused: Calls that it would have kept out, if it did not just watch.
+        errors: Calls decided by `on_store_error`, whichever way: the store could not be asked.
+        due: How many calls have to be allowed until the next one is looked at for its key.
+    """
+
+    __slots__ = (
+        *("_keys", "_sampled", "allowed", "due", "errors"),
+        *("refused", "resource", "rule", "shadow_refused"),
+    )
+
+    def __init__(self, resource: str, rule: str, keys: HotKeys) -> None:
+        self.resource = resource
+        self.rule = rule
+        self._keys = keys
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin at 0."""
+        self.allowed = self.refused = self.shadow_refused = self.errors = 0
+        self.due = self._sampled = 0
+
+    def sample(self, key: str) -> None:
+        """Count the key of an allowed call for all those since the last one that was looked at."""
+        times, self._sampled = self.allowed - self._sampled, self.allowed
+        self.due = self.allowed + randrange(1, 2 * SAMPLED)  # noqa: S311  # at random: keys that come in turns are all seen
+        self._keys.called(key, max(1, times))
+
+    def keep_out(self, key: str, *, watching: bool) -> None:
+        """Count a call that was refused, or would have been."""
+        if watching:
+            self.shadow_refused += 1
+        else:
+            self.refused += 1
+        self._keys.refused(key)
+
+
+class Counts:
+    """Hold all counts of one guard.
+
+    Args:
+        measures_latency: Times of calls are counted by resource.
+    """
+
+    def __init__(self, *, measures_latency: bool = False) -> None:
+        self.measures_latency = measures_latency
+        self.tallies: dict[tuple[str, str], Tally] = {}
+        self.keys: dict[str, HotKeys] = {}
+        self.waits: dict[str, Histogram] = {}
+        self.latencies: dict[str, Histogram] = {}
+
+    def tally(self, resource: str, rule: str) -> Tally:
+        """Return the tally of a rule for a resource, inside a turn."""
+        found = self.tallies.get((resource, rule))
+        if found is None:
+            if len(self.tallies) >= MOST_TALLIES:
+                resource = OTHER
+                if (resource, rule) not in self.tallies and len(self.tallies) >= MOST_TALLIES + MOST_NAMES:
+                    rule = OTHER
+            found = self.tallies.get((resource, rule))
+        if found is None:
+            found = self.tallies[resource, rule] = Tally(resource, rule, self._keys_of(rule))
+        return found
+
+    def waited(self, rule: str, time_us: int) -> None:
+        """Count how long a call waited for a rule, inside a turn."""
+        _histogram(self.waits, rule).add(time_us)
+
+    def took(self, resource: str, time_us: int) -> None:
+        """Count how long a call took, from being let in to its end, inside a turn."""
+        _histogram(self.latencies, resource).add(time_us)
+
+    def after_fork(self) -> None:
+        """Begin at 0 in a forked child: what was counted is the parent's to tell."""
+        for tally in self.tallies.values():
+            tally.clear()
+        for keys in self.keys.values():
+            keys.clear()
+        self.waits.clear()
+        self.latencies.clear()
+
+    def _keys_of(self, rule: str) -> HotKeys:
+        name = rule if rule in self.keys or len(self.keys) < MOST_NAMES else OTHER
+        return self.keys.setdefault(name, HotKeys())
+
+
+def _histogram(histograms: dict[str, Histogram], name: str) -> Histogram:
+    found = histograms.get(name)
+    if found is None:
+        found = histograms.setdefault(name if len(histograms) < MOST_NAMES else OTHER, Histogram())
+    return found

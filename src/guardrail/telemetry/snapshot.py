@@ -1,0 +1,224 @@
+"""Snapshot: all that can be seen of a guard at one moment, as one frozen object.
+
+Law: it says nothing but numbers, names and reasons; keys are hashed unless asked for. Metrics, health checks, pages and
+the command line read this, and nothing else of a guard.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from guardrail.core.breaker_state import BreakerSnapshot, Phase
+from guardrail.core.verdict import Kind
+from guardrail.telemetry.histogram import Distribution
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Status = Literal["ok", "degraded", "failing"]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCounts:
+    """Hold what one rule decided for one resource, since this process began.
+
+    Attributes:
+        resource: `__other__` stands for all that came after the first thousand.
+        allowed: Calls that went ahead.
+        refused: Calls that the rule kept out. A call that two rules refuse is in both.
+        shadow_refused: Calls that it would have kept out, if it did not just watch.
+        errors: Calls decided by `on_store_error`, whichever way: the store could not be asked.
+    """
+
+    resource: str
+    rule: str
+    allowed: int
+    refused: int
+    shadow_refused: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSnapshot:
+    """Hold one rule in force.
+
+    Attributes:
+        text: Its numbers, such as `100/min`.
+        source: Where it stands: `file:line`, or `code`.
+        mode: `enforce`, `shadow` or `off`, the guard's own mode taken into account.
+        enforced: The share of keys for which it is enforced, from 0 to 1.
+        keys: How many keys have a state in this process; None: the rule has no key.
+        allowed: As in RuleCounts, over all resources; so are the next three.
+        would_refuse: The share of calls it was asked about that it refused, or would have if it did not just watch.
+        waited: How long calls waited for it, of those that did.
+    """
+
+    name: str
+    kind: Kind
+    resource: tuple[str, ...]
+    text: str
+    source: str
+    mode: str
+    enforced: float
+    keys: int | None
+    allowed: int
+    refused: int
+    shadow_refused: int
+    errors: int
+    would_refuse: float | None
+    waited: Distribution | None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerRuleSnapshot:
+    """Hold the breakers of one rule: one, or one for each key.
+
+    Attributes:
+        states: How many are in each state.
+        transitions: How often they moved, by (from, to).
+        successes: Calls that ended well, over all of them; so are the next three.
+        notable: Those that are not closed, at most 20, by name; and the only one, whatever its state.
+    """
+
+    rule: str
+    states: Mapping[Phase, int]
+    transitions: Mapping[tuple[str, str], int]
+    successes: int
+    failures: int
+    slow: int
+    ignored: int
+    notable: Mapping[str, BreakerSnapshot]
+
+
+@dataclass(frozen=True, slots=True)
+class BulkheadRuleSnapshot:
+    """Hold the bulkheads of one rule: one, or one for each key.
+
+    Attributes:
+        in_use: Places taken, over all of them.
+        waiting: Calls in line.
+        capacity: Places of each one.
+        fullest: Places taken of the fullest one.
+        count: How many there are.
+    """
+
+    rule: str
+    in_use: int
+    waiting: int
+    capacity: int
+    fullest: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class HotKey:
+    """Hold one of the keys that a rule is asked about most.
+
+    Attributes:
+        key: A hash of it, the same for all time in all processes; or the key itself where it was asked for.
+        calls: About how often it was asked about: one allowed call in 64 is looked at.
+        refused: How often it was refused, or would have been; at most `calls`.
+    """
+
+    rule: str
+    key: str
+    calls: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSnapshot:
+    """Hold how a store is.
+
+    Attributes:
+        store: Its name, without its password.
+        available: It answers.
+        reason: The last fault as a sentence, empty if there was none.
+        outages: How often it was found to be away.
+        errors: How many questions were not answered, by one word for what failed.
+        seconds: How long it took to answer those that were.
+    """
+
+    store: str
+    available: bool
+    reason: str
+    outages: int
+    errors: Mapping[str, int]
+    seconds: Distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Hold how long calls to a resource took, from being let in to their end, in seconds; see `Distribution.quantile`."""
+
+    resource: str
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    distribution: Distribution
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadSnapshot:
+    """Hold how the rules came into force. Times are seconds since 1970.
+
+    Attributes:
+        source: The file or folder; None: they are from code.
+        failures: How often new rules could not be used.
+        error: Why, if the last ones could not: those before them are in force.
+    """
+
+    source: str | None
+    revision: str
+    at: float
+    reloads: int
+    failures: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Hold all that can be seen of a guard. Times are seconds since 1970."""
+
+    at: float
+    pid: int
+    mode: str
+    reload: ReloadSnapshot
+    rules: tuple[RuleSnapshot, ...]
+    counts: tuple[RuleCounts, ...]
+    breakers: tuple[BreakerRuleSnapshot, ...]
+    bulkheads: tuple[BulkheadRuleSnapshot, ...]
+    hot_keys: tuple[HotKey, ...]
+    store: StoreSnapshot | None
+    latencies: tuple[Latency, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        plain: dict[str, Any] = asdict(self)
+        for breakers in plain["breakers"]:
+            breakers["transitions"] = [
+                {"from": before, "to": after, "count": count}
+                for (before, after), count in breakers["transitions"].items()
+            ]
+        return plain
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Say whether a service can rely on its guard, for a readiness endpoint.
+
+    Attributes:
+        status: `ok`; `degraded`: calls are decided, but not as the rules ask for; `failing`: a rule keeps out every call.
+        reasons: Why, one sentence each.
+    """
+
+    status: Status
+    reasons: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.status != "failing"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return asdict(self)
