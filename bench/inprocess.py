@@ -16,11 +16,18 @@ from importlib.metadata import version
 from pathlib import Path
 from timeit import Timer
 
+from prometheus_client import CollectorRegistry
+from uncounted import guarded
+
 from guardrail import Guard
+from guardrail.telemetry.prometheus import register
 
 CALLS = 5_000
 PLENTY = 10**9
 RESULTS = Path(__file__).with_name("RESULTS.md")
+LIMIT = {"rate": "1000000/s", "burst": 1_000_000}
+UNCOUNTED = "guardrail, if it counted nothing"
+COUNTING = 1.15  # times as much, at most, for the counts that Prometheus reads
 BUDGETS = {"limit": 5, "limit, keyed": 8, "breaker": 6, "bulkhead": 6, "all three stacked": 12}
 
 
@@ -36,19 +43,26 @@ def bare() -> Callable[[str], str]:
     return wrapper
 
 
-def ours() -> dict[str, Callable[[str], str]]:
+def stacked(guard: Guard) -> Callable[[str], str]:
+    return guard.breaker(name="e")(guard.limit(**LIMIT, name="e")(guard.bulkhead(100, name="e")(work)))
+
+
+JOBS: dict[str, Callable[[Guard], Callable[[str], str]]] = {
+    "limit": lambda guard: guard.limit(**LIMIT, name="a")(work),
+    "limit, keyed": lambda guard: guard.limit(**LIMIT, key="user", name="b")(work),
+    "breaker": lambda guard: guard.breaker(name="c")(work),
+    "bulkhead": lambda guard: guard.bulkhead(100, name="d")(work),
+    "all three stacked": stacked,
+}
+
+
+def ours() -> dict[tuple[str, str], Callable[[str], str]]:
+    """Return each job done by guardrail, with Prometheus and without the lines that count for it."""
     guard = Guard()
-    limit = {"rate": "1000000/s", "burst": 1_000_000}
-    return {
-        "limit": guard.limit(**limit, name="a")(work),
-        "limit, keyed": guard.limit(**limit, key="user", name="b")(work),
-        "breaker": guard.breaker(name="c")(work),
-        "bulkhead": guard.bulkhead(100, name="d")(work),
-        "all three stacked": guard.breaker(name="e")(
-            guard.limit(**limit, name="e")(guard.bulkhead(100, name="e")(work))
-        ),
-        "no rule": guard.guarded("f")(work),
-    }
+    register(guard, CollectorRegistry())
+    made = {(job, "guardrail"): decorate(guard) for job, decorate in JOBS.items()}
+    made |= {(job, UNCOUNTED): guarded(decorate) for job, decorate in JOBS.items()}
+    return made | {("no rule", "guardrail"): guard.guarded("f")(work)}
 
 
 def peers() -> dict[tuple[str, str], Callable[[str], str]]:
@@ -153,7 +167,7 @@ def main() -> int:
     options.add_argument("--write", action="store_true")
     chosen = options.parse_args()
     subjects: dict[object, Callable[[str], str]] = {"bare": bare()}
-    subjects.update({(job, "guardrail"): call for job, call in ours().items()})
+    subjects.update(ours())
     subjects.update(peers())
     best = timed(subjects, chosen.rounds)
     names = ("limits", "throttled-py", "pyrate-limiter", "token-bucket", "pybreaker", "circuitbreaker", "pyresilience")
@@ -163,13 +177,17 @@ def main() -> int:
     print(text)
     if chosen.write:
         RESULTS.write_text(f"# Results\n\n`make bench`: {__doc__.splitlines()[0]}\n\n{text}\n", encoding="utf-8")
+    dear = [job for job in JOBS if best[job, "guardrail"] > COUNTING * best[job, UNCOUNTED]]
     over = [job for job, budget in BUDGETS.items() if best[job, "guardrail"] > budget * best["bare"]]
-    slower = [key for key in best if key != "bare" and key[1] != "guardrail" and best[key] <= best[key[0], "guardrail"]]
+    theirs = [key for key in best if key != "bare" and key[1] not in {"guardrail", UNCOUNTED}]
+    slower = [key for key in theirs if best[key] <= best[key[0], "guardrail"]]
     for job in over:
         print(f"over budget: {job}", file=sys.stderr)
+    for job in dear:
+        print(f"counting costs more than 15 %: {job}", file=sys.stderr)
     for job, who in slower:
         print(f"slower than {who}: {job}", file=sys.stderr)
-    return 1 if over or slower else 0
+    return 1 if over or slower or dear else 0
 
 
 if __name__ == "__main__":

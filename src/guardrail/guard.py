@@ -6,9 +6,10 @@ Law: everything that decides is elsewhere; a guard finds the gates of a resource
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
 
+from guardrail.admission.alone import aasked_alone, asked_alone
 from guardrail.admission.ambient import getter
 from guardrail.admission.breakers import Breakers
 from guardrail.admission.call import subjects_for
@@ -18,20 +19,23 @@ from guardrail.admission.host import Host
 from guardrail.admission.ledger import Ledger
 from guardrail.admission.permit import Permit, checked_cost
 from guardrail.admission.quick_shared import is_open
+from guardrail.admission.stock import only_key
+from guardrail.admission.survey import Survey
 from guardrail.clock import Advanceable, Clock, SystemClock
+from guardrail.options import check_arguments, store_of, wait_us_of
 from guardrail.rulebook import Rulebook, RuleSource
-from guardrail.telemetry.notify import notify
+from guardrail.telemetry.health import health_of
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from guardrail.admission.in_force import Effective
-    from guardrail.core.verdict import Decision
+    from guardrail.core.verdict import Decision, Verdict
     from guardrail.decorators.options import Duration
     from guardrail.stores.protocol import Store
     from guardrail.telemetry.events import Listener
-
-IN_PROCESS = "memory://"
+    from guardrail.telemetry.health import Health
+    from guardrail.telemetry.snapshot import Snapshot
 
 
 class Guard(Rulebook):
@@ -50,6 +54,8 @@ class Guard(Rulebook):
             once a minute for a key.
         mode: `enforce`, `shadow` (no rule refuses) or `off`. GUARDRAIL_MODE, where set, wins: a kill switch.
         max_keys: Most states that one limit keeps.
+        measure_latency: Count how long calls take, by resource: p50, p95 and p99 in `snapshot()`. Every call then goes
+            through the flow, which takes some 10 us.
 
     Raises:
         RuleError: The rules cannot be used; all mistakes are listed.
@@ -66,10 +72,13 @@ class Guard(Rulebook):
         overrides: Mapping[str, Callable[[Any], object]] | None = None,
         mode: Literal["enforce", "shadow", "off"] = "enforce",
         max_keys: int = 250_000,
+        measure_latency: bool = False,
         _host: Host | None = None,
     ) -> None:
         check_arguments(max_keys, listeners, clock)
-        ledger = Ledger(SystemClock() if clock is None else clock, max_keys, tuple(listeners))
+        ledger = Ledger(
+            SystemClock() if clock is None else clock, max_keys, tuple(listeners), measures_latency=measure_latency
+        )
         shared_store = store_of(store)
         mode_in_force = os.environ.get("GUARDRAIL_MODE") or mode
         rules = os.environ.get("GUARDRAIL_RULES") or None if rules is None else rules
@@ -78,7 +87,7 @@ class Guard(Rulebook):
         )
         self._owns_store = shared_store is not store  # made here from a URL, and closed here
         if shared_store is not None:
-            shared_store.follow(lambda event: notify(ledger.listeners, [event]))
+            shared_store.follow(lambda event: ledger.announce(event, logged=False))  # the store has its own log
         self.breakers = Breakers(self._stock, self.named)
         follow_forks(self)
         if isinstance(clock, Advanceable):
@@ -188,6 +197,41 @@ class Guard(Rulebook):
         if shared is not None:
             await shared.aforget(subjects)
 
+    def standing(self, rule: str, key: object = None) -> Verdict:
+        """Return what a rule would say now to a call, asked alone. Consumes nothing, and counts nothing.
+
+        Args:
+            key: As for `reset`.
+
+        Raises:
+            KeyError: There is no such rule.
+            ValueError: The key has another number of parts, is missing, or the rule has none.
+            StoreError: The rule is shared, and its store cannot be asked.
+        """
+        return asked_alone(self._stock, *self._standing_of(rule, key))
+
+    async def astanding(self, rule: str, key: object = None) -> Verdict:
+        """Return what `standing` returns, asking a store from this task."""
+        return await aasked_alone(self._stock, *self._standing_of(rule, key))
+
+    def snapshot(self, *, show_keys: bool = False) -> Snapshot:
+        """Return all that can be seen of the guard: rules, counts, breakers, bulkheads, the hottest keys, its store.
+
+        Args:
+            show_keys: Name the hottest keys as they are; default: by hashes.
+        """
+        survey = Survey(self._stock, self.mode, self.rules, self.named())
+        store = None if self._stock.store is None else self._stock.store.snapshot()
+        return survey.snapshot(self._reload_snapshot(), store, show_keys=show_keys)
+
+    def health(self) -> Health:
+        """Return whether the service can rely on this guard, for a readiness endpoint. Asks nobody, and never waits."""
+        return health_of(self.snapshot())
+
+    def add_listener(self, listener: Listener) -> None:
+        """Tell one more listener the events from now on."""
+        self.ledger.listeners = (*self.ledger.listeners, listener)
+
     def close(self) -> None:
         """End the watch over the rule files, and the connections to a store given as a URL.
 
@@ -221,6 +265,15 @@ class Guard(Rulebook):
     ) -> None:
         await self.aclose()
 
+    def _standing_of(self, rule: str, key: object) -> tuple[Effective, Sequence[object]]:
+        """Return a rule by its name, and the values of its key."""
+        found, subjects = self._to_forget(rule, key)
+        if found.rule.key and subjects is None:
+            if found.rule.kind == "breaker" and only_key(found.rule) is not None:
+                return found, found.rule.resource
+            raise ValueError(f"rule '{rule}' has a key: say which one to look at")
+        return found, () if key is None else key if isinstance(key, list | tuple) else [key]
+
     def _to_forget(self, rule: str, key: object) -> tuple[Effective, list[str] | None]:
         """Return a rule by its name, and the subjects that a key given by hand stands for; None: all."""
         found = self.named().get(rule)
@@ -233,56 +286,3 @@ class Guard(Rulebook):
         if not found.rule.key:
             raise ValueError(f"rule '{rule}' has no key, so there is one state: leave out {key!r} to forget it")
         return found, subjects_for(found.rule.key, list(key) if isinstance(key, list | tuple) else [key])
-
-
-def wait_us_of(max_wait: Duration | None) -> int | None:
-    """Return the cap that a call sets on all waiting, in whole microseconds.
-
-    Raises:
-        ValueError: It is no duration.
-    """
-    if max_wait is None:
-        return None
-    from guardrail.rules.units import parse_duration_us
-
-    try:
-        return parse_duration_us(max_wait)
-    except ValueError as error:
-        raise ValueError(f"max_wait {error}") from None
-
-
-def store_of(store: object) -> Store | None:
-    """Return what is behind a URL, or a store as it is; None: the URL in the environment, or nothing to share.
-
-    Raises:
-        ValueError: The URL is wrong.
-        TypeError: It is no store.
-    """
-    source = "store"
-    if store is None:
-        source, store = "GUARDRAIL_STORE", os.environ.get("GUARDRAIL_STORE") or IN_PROCESS
-    if isinstance(store, str):
-        if store in {"", IN_PROCESS}:
-            return None
-        from guardrail.stores.redis import RedisStore
-
-        try:
-            return RedisStore(store)
-        except ValueError as error:
-            hint = f"; or '{IN_PROCESS}' for none" if "must begin with" in f"{error}" else ""
-            raise ValueError(f"{source}: {error}{hint}") from None
-    if isinstance(store, type) or not hasattr(store, "aadmit"):
-        raise TypeError(f"store must be a URL such as 'redis://localhost:6379/0', or a RedisStore, got {store!r}")
-    return cast("Store", store)
-
-
-def check_arguments(max_keys: object, listeners: object, clock: object) -> None:
-    """Refuse what cannot work, in words."""
-    if not isinstance(max_keys, int) or isinstance(max_keys, bool):
-        raise TypeError(f"max_keys must be a whole number, got {max_keys!r}")
-    if max_keys < 1:
-        raise ValueError(f"max_keys must be at least 1, got {max_keys}")
-    if not isinstance(listeners, Collection) or not all(map(callable, listeners)):
-        raise TypeError(f"listeners must be a list of callables over an event, got {listeners!r}")
-    if clock is not None and (isinstance(clock, type) or not hasattr(clock, "now_us")):
-        raise TypeError(f"clock must be an object with now_us, sleep and asleep, such as FakeClock(), got {clock!r}")

@@ -17,7 +17,7 @@ from guardrail.admission.stock import Stock
 from guardrail.decorators.face import Decorators
 from guardrail.errors import Problem, RuleError
 from guardrail.telemetry.events import RulesRejected, RulesReloaded
-from guardrail.telemetry.notify import notify
+from guardrail.telemetry.snapshot import ReloadSnapshot
 
 if TYPE_CHECKING:
     from guardrail.admission.gate import Gate
@@ -34,7 +34,7 @@ MOST_PLANS = 10_000  # resources whose plans are kept; beyond that they are made
 RuleSource: TypeAlias = "str | os.PathLike[str] | RuleSet | Sequence[Mapping[str, Any]] | Mapping[str, Any]"
 
 
-class Snapshot:
+class InForce:
     """Hold one revision of the rules, and the plans made for it: the epoch of every decorated function's plan."""
 
     __slots__ = ("named", "plans", "rules")
@@ -68,7 +68,10 @@ class Rulebook(Decorators):
         self._stock = Stock(ledger, overrides, store)
         self._swapping = Lock()
         self._live: Live[RuleSet] | None = None
+        self._reloads = self._failures = 0
+        self._wrong: str | None = None
         self._swap(self._first(rules))
+        self._in_force_at = ledger.clock.now_us()
         self.take_seat()
         if self._live is not None:
             self._live.start()
@@ -76,7 +79,7 @@ class Rulebook(Decorators):
     @property
     def rules(self) -> RuleSet:
         """The rules of the files, as they are in force."""
-        return self._snapshot.rules
+        return self._in_force.rules
 
     @property
     def mode(self) -> str:
@@ -87,7 +90,7 @@ class Rulebook(Decorators):
     def mode(self, mode: str) -> None:
         self._mode = checked_mode(mode)
         with self._swapping:
-            self._renew(self._snapshot.rules)
+            self._renew(self._in_force.rules)
 
     def reload(self) -> RuleSet:
         """Read the rule files now, and return the rules in force.
@@ -96,9 +99,9 @@ class Rulebook(Decorators):
             RuleError: They cannot be read or used. Everything stays as it was.
         """
         if self._live is not None:
-            with readable(self._snapshot.rules.source):
+            with readable(self._in_force.rules.source):
                 self._live.reload()
-        return self._snapshot.rules
+        return self._in_force.rules
 
     def apply(self, rules: RuleSource) -> RuleSet:
         """Check other rules and put them in force, as a reload does. A later change of the files replaces them.
@@ -108,7 +111,7 @@ class Rulebook(Decorators):
         """
         parsed = parsed_rules(rules)
         if self._live is None:
-            previous = self._snapshot.rules
+            previous = self._in_force.rules
             self._swap(parsed)
             self._reloaded(parsed, previous)
         else:
@@ -126,8 +129,8 @@ class Rulebook(Decorators):
         with self._swapping:
             with self._host.seating:
                 self._host.desk = self
-            self._renew(self._snapshot.rules)
-            self._carry_over(self._snapshot.rules)
+            self._renew(self._in_force.rules)
+            self._carry_over(self._in_force.rules)
         self.ledger.tell()
 
     def gates_for(self, resource: str, names: Sequence[str] | None) -> tuple[object, tuple[Gate, ...]]:
@@ -137,12 +140,12 @@ class Rulebook(Decorators):
             names: The rules in code that count here; None: all there are for the resource.
         """
         with self._swapping:
-            snapshot = self._snapshot
+            current = self._in_force
             inline = self._host.inline.of(resource, names)
-            rules = [] if self._mode == "off" else in_force(resource, snapshot.rules, inline, self._host.inline)
-            gates = self._stock.gates(rules, watch_only=self._mode == "shadow")
+            rules = [] if self._mode == "off" else in_force(resource, current.rules, inline, self._host.inline)
+            gates = self._stock.gates(resource, rules, watch_only=self._mode == "shadow")
         self.ledger.tell()
-        return snapshot, gates
+        return current, gates
 
     def check_rule(self, rule: Rule) -> None:
         """Check a rule in code against the files.
@@ -150,22 +153,22 @@ class Rulebook(Decorators):
         Raises:
             RuleError: A file contradicts it.
         """
-        taken_over(rule, self._snapshot.rules)
+        taken_over(rule, self._in_force.rules)
 
     def rule_changed(self, rule: Rule) -> None:
         """Put a rule in code in force that is new, or other than before."""
         with self._swapping:
-            changed = taken_over(rule, self._snapshot.rules).rule
+            changed = taken_over(rule, self._in_force.rules).rule
             self._stock.carry_over({rule.name: changed}, forget=False)
-            self._renew(self._snapshot.rules)
+            self._renew(self._in_force.rules)
         self.ledger.tell()
 
     def named(self) -> Mapping[str, Effective]:
         """Return every rule in force by its name."""
-        snapshot = self._snapshot
-        if snapshot.named is None:
-            snapshot.named = {one.rule.name: one for one in self._everything(snapshot.rules)}
-        return snapshot.named
+        current = self._in_force
+        if current.named is None:
+            current.named = {one.rule.name: one for one in self._everything(current.rules)}
+        return current.named
 
     def after_fork(self) -> None:
         """Start again in a forked child, with the rules as they are."""
@@ -174,7 +177,7 @@ class Rulebook(Decorators):
         self.ledger.after_fork()
         if self._stock.store is not None:
             self._stock.store.after_fork()
-        self._renew(self._snapshot.rules)
+        self._renew(self._in_force.rules)
         if self._live is not None:
             self._live.after_fork()
 
@@ -208,10 +211,10 @@ class Rulebook(Decorators):
         self._stock.carry_over({one.state_name: one.rule for one in everything}, forget=True)
 
     def _renew(self, rules: RuleSet) -> None:
-        self._snapshot = Snapshot(rules)
+        self._in_force = InForce(rules)
         with self._host.seating:
             if self._host.desk is self:
-                self._host.epoch = self._snapshot
+                self._host.epoch = self._in_force
 
     def _everything(self, rules: RuleSet) -> list[Effective]:
         inline = self._host.inline
@@ -220,26 +223,33 @@ class Rulebook(Decorators):
         return [*found.values(), *(Effective(rule, rule.name) for rule in rules if rule.name not in names)]
 
     def _reloaded(self, rules: RuleSet, previous: RuleSet) -> None:
-        notify(self.ledger.listeners, [RulesReloaded(rules.source, rules.revision, previous.revision)])
+        self._reloads += 1
+        self._in_force_at, self._wrong = self.ledger.clock.now_us(), None
+        self.ledger.announce(RulesReloaded(rules.source, rules.revision, previous.revision))
+
+    def _reload_snapshot(self) -> ReloadSnapshot:
+        """Show how the rules came into force."""
+        rules = self._in_force.rules
+        at = self._in_force_at / 1_000_000
+        return ReloadSnapshot(rules.source, rules.revision, at, self._reloads, self._failures, self._wrong)
 
     def _rejected(self, error: Exception) -> None:
-        from logging import getLogger  # only a mistake needs it
-
-        getLogger("guardrail.rules").error("rules rejected, the last good ones stay: %s", error)
-        notify(self.ledger.listeners, [RulesRejected(self._snapshot.rules.source, error)])
+        self._failures += 1
+        self._wrong = str(error)
+        self.ledger.announce(RulesRejected(self._in_force.rules.source, error))
 
     def _plan(self, resource: object) -> Plan:
         if not isinstance(resource, str):
             raise TypeError(f"a resource is a name, such as 'orders.create', got {resource!r}")
-        snapshot = self._snapshot
-        plan = snapshot.plans.get(resource)
+        current = self._in_force
+        plan = current.plans.get(resource)
         if plan is None:
             epoch, gates = self.gates_for(resource, None)
             plan = Plan(resource, gates, self.ledger)
-            if epoch is snapshot:
-                if len(snapshot.plans) >= MOST_PLANS:
-                    snapshot.plans.clear()
-                snapshot.plans[resource] = plan
+            if epoch is current:
+                if len(current.plans) >= MOST_PLANS:
+                    current.plans.clear()
+                current.plans[resource] = plan
         return plan
 
 

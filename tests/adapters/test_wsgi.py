@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from guardrail import attributes
+from guardrail import Refused, attributes
 from guardrail.adapters.wsgi import GuardMiddleware
 from tests.adapters.wire import PER_CLIENT, guard_of, inside
 
@@ -160,6 +160,28 @@ def test_a_refusal_that_escapes_is_answered_also_where_the_app_is_a_generator(is
     assert votes(guard) == (1, 0)
 
 
+@pytest.mark.parametrize("is_lazy", [False, True])
+def test_a_group_of_refusals_is_answered_like_one(is_lazy):
+    guard = guard_of(BREAKER)
+    limited = guard.limit("1/min", key="client.ip", name="inner")(lambda: b"hello")
+
+    def lazy(environ, start_response):
+        try:
+            item = limited()
+        except Refused as refused:
+            raise ExceptionGroup("tasks", [refused, refused]) from None
+        start_response("200 OK", [])
+        yield item
+
+    app = GuardMiddleware(lazy if is_lazy else lambda *given: list(lazy(*given)), guard)
+    wires = [serve(app) for _ in range(2)]
+    assert ["200 OK", "429 Too Many Requests", "60"] == [
+        *(wire.status for wire in wires),
+        wires[1].headers["Retry-After"],
+    ]
+    assert votes(guard) == (1, 0)
+
+
 def test_one_that_comes_too_late_is_raised():
     guard = guard_of()
     limited = guard.limit("1/min", name="inner")(lambda: b"x")
@@ -181,7 +203,7 @@ def test_what_no_route_is_known_for_is_named_by_the_rules():
     app = GuardMiddleware(hello, guard)
     statuses = [serve(app, environ(f"/v1/orders/{number}")).status[:3] for number in (1, 2, 1)]
     assert ["200", "200", "429"] == statuses
-    assert len(guard._snapshot.plans) == 1
+    assert len(guard._in_force.plans) == 1
 
 
 @pytest.mark.parametrize(

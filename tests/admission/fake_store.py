@@ -16,6 +16,8 @@ from guardrail.core.limit import Charge, Limit, State
 from guardrail.core.token_bucket import TokenBucket
 from guardrail.stores.protocol import Check, Refund, Reply, Unavailable
 from guardrail.telemetry.events import Event
+from guardrail.telemetry.histogram import Histogram
+from guardrail.telemetry.snapshot import StoreSnapshot
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,12 @@ class FakeStore:
 
     def live_processes(self) -> int:
         return self.processes
+
+    def snapshot(self) -> StoreSnapshot:
+        is_away = self.outage is not None
+        reason = "the server closed the connection" if is_away else ""
+        errors = {"connection": 1} if is_away else {}
+        return StoreSnapshot("redis://fake:6379/0", not is_away, reason, int(is_away), errors, Histogram().view())
 
     def follow(self, tell: Callable[[Event], object]) -> None:
         self.tell = tell

@@ -21,7 +21,7 @@ from guardrail.admission.flow import Need, Wait, admission
 from guardrail.admission.ledger import Ledger
 from guardrail.admission.waiter import Waiter
 from guardrail.clock import Clock
-from guardrail.guard import wait_us_of
+from guardrail.options import wait_us_of
 
 START_US = 1_700_000_000_000_000
 S = 1_000_000

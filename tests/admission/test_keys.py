@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wrapt import ObjectProxy
 
-from guardrail.admission.call import LONGEST_KEY, Call, bounded, falls_within, key_of, subjects_for, text_of
+from guardrail.admission.call import LONGEST_KEY, Call, _warn_once, bounded, falls_within, key_of, subjects_for, text_of
 from guardrail.admission.keyring import OVERFLOW
 from tests.admission.scene import breaker, bulkhead, decided, guard_of, held, left, limit, queued
 
@@ -46,18 +47,88 @@ def test_a_value_counts_as_its_text(value, text):
     assert text == text_of(value) == key_of((("user",),), call_of(user=value).get)
 
 
+def test_integers_of_more_digits_than_python_writes_are_told_from_one_another():
+    """A client may well send them as JSON."""
+    values = 10**10_000, 10**10_000 + 1, "x"
+    assert 3 == len({text_of(value) for value in values})
+    assert [text_of(value) for value in values] == [text_of(value) for value in values]
+
+
+class Bare:
+    """Has an id, but no text of its own: Python writes its address, another one at every call."""
+
+    id = 7
+
+    def name(self):
+        return "ann"
+
+
 class Silent:
-    """Something that does not say what it is."""
+    """Does not say what it is."""
 
     def __str__(self):
-        raise ValueError("no text")
+        raise KeyError("name")
 
 
-def test_a_value_that_has_no_text_is_told_from_others_all_the_same():
-    """Such as an integer of more digits than Python writes, which a client may well send as JSON."""
-    values = 10**10_000, 10**10_000 + 1, Silent(), "x"
-    assert 4 == len({text_of(value) for value in values})
-    assert [text_of(value) for value in values] == [text_of(value) for value in values]
+class Torn:
+    """A proxy whose object is gone."""
+
+    @property
+    def __class__(self):
+        raise RuntimeError("working outside of request context")
+
+
+def later():
+    yield
+
+
+WITHOUT_TEXT = {
+    "an object": Bare,
+    "a proxy of one": lambda: ObjectProxy(Bare()),
+    "a method that nobody called": lambda: Bare().name,
+    "a function": lambda: later,
+    "a generator": later,
+    "one that cannot be written": Silent,
+    "a proxy of nothing": Torn,
+}
+
+
+@pytest.mark.parametrize("make", WITHOUT_TEXT.values(), ids=WITHOUT_TEXT)
+def test_a_value_without_a_text_of_its_own_is_missing(make):
+    assert "" == text_of(make())
+    assert key_of((("user",),), call_of().get) == key_of((("user",),), call_of(user=make()).get)
+    either = (("user", "client.ip"),)
+    assert "client.ip=::1" == key_of(either, call_of(user=make(), **{"client.ip": "::1"}).get)
+    assert subjects_for((("user",),), [None]) == subjects_for((("user",),), [make()])
+
+
+class Named(Bare):
+    def __repr__(self):
+        return "ann"
+
+
+@pytest.mark.parametrize("value", [Named(), ObjectProxy(Named()), Bare, 7.0, b"ann", {"a": 1}], ids=str)
+def test_a_value_has_a_text_where_its_class_says_how_it_is_written(value):
+    assert str(value) == text_of(value)
+
+
+def test_callers_without_a_text_of_their_own_share_a_limit(clock):
+    guard = guard_of(clock, limit(rate="1/min", key="user"))
+    assert [True, False] == [bool(guard.try_enter("r", {"user": Bare()})) for _ in range(2)]
+
+
+def test_the_log_names_such_an_attribute_once(caplog):
+    _warn_once.cache_clear()
+    for _ in range(3):
+        text_of(Bare(), "account")
+        text_of(Silent(), "account")
+        text_of(Bare())
+    rest = "so it counts as missing; name a part of it, such as"
+    assert [
+        f"attribute 'account' is of type Bare, which has no text of its own, {rest} account.id",
+        f"attribute 'account' is of type Silent, which cannot be written as text (KeyError), {rest} account.id",
+        f"an attribute is of type Bare, which has no text of its own, {rest} user.id",
+    ] == caplog.messages
 
 
 @given(st.lists(TEXTS, min_size=2, max_size=4), st.lists(TEXTS, min_size=2, max_size=4))

@@ -283,7 +283,7 @@ def test_a_call_from_before_a_change_decides_by_its_own_numbers_and_counts_in_th
     guard = guard_of(clock, limit("10/min", **fields))
     plan = guard._plan("r")
     guard.apply([limit("20/min", **fields)])
-    guard._snapshot.plans["r"] = plan  # it had been found already
+    guard._in_force.plans["r"] = plan  # it had been found already
     assert (10, 6) == (used(guard, 4).limit, used(guard, 0).remaining)
-    guard._snapshot.plans.clear()
+    guard._in_force.plans.clear()
     assert (20, 16) == (used(guard, 0).limit, used(guard, 0).remaining)

@@ -130,11 +130,11 @@ class TestEntered:
         guard = Guard([{"resource": "**", "kind": "limit", "rate": "20/h"}], clock=clock)
         for number in range(20):
             assert guard.try_enter(f"r{number}").exit() is None
-            assert len(guard._snapshot.plans) <= 3
+            assert len(guard._in_force.plans) <= 3
         assert not guard.try_enter("r")
 
     def test_a_plan_that_was_overtaken_by_a_reload_is_not_kept(self, guard, monkeypatch):
-        gates_for, before = guard.gates_for, guard._snapshot
+        gates_for, before = guard.gates_for, guard._in_force
 
         def overtaken(resource, names):
             monkeypatch.undo()
@@ -145,7 +145,7 @@ class TestEntered:
         with guard.enter("r") as permit:
             assert () == permit.decision.verdicts
         assert {} == before.plans
-        assert {} == guard._snapshot.plans
+        assert {} == guard._in_force.plans
 
 
 def test_what_is_refused_says_everything_as_attributes(guard):

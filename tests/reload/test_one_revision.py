@@ -64,12 +64,12 @@ class TestTakingUp:
         call = guard.limit("9/h", name="other")(lambda: 1)
         call()
         look(guard, 3)
-        snapshot = guard._snapshot
+        snapshot = guard._in_force
         call()
-        assert snapshot is guard._snapshot
+        assert snapshot is guard._in_force
         path.write_text(WHOLE)
         look(guard, 2)
-        assert snapshot is not guard._snapshot
+        assert snapshot is not guard._in_force
 
     def test_a_removed_file_of_a_folder_takes_its_rules_with_it_and_what_was_used_of_them(self, tmp_path):
         (tmp_path / "a.yaml").write_text(FIRST)

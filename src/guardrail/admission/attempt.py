@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from guardrail.admission.account import count, tell_shadows
 from guardrail.admission.breaker_gate import AskedBreaker, BreakerGate
 from guardrail.admission.bulkhead_gate import AskedBulkhead, BulkheadGate
 from guardrail.admission.flow import Ask
@@ -16,7 +17,6 @@ from guardrail.admission.shadow import Asked, look_on, watch
 from guardrail.admission.shared import AskedShared, Shared
 from guardrail.core.verdict import Decision
 from guardrail.stores.protocol import Reply, Unavailable
-from guardrail.telemetry.events import CallRefused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Attempt:
 
     __slots__ = (
         *("_asking", "_sent_us", "_shadow", "breakers", "bulkheads", "call", "cost", "ended"),
-        *("granted", "ledger", "limits", "shared", "until_us"),
+        *("granted", "ledger", "limits", "shared", "since_us", "until_us"),
     )
 
     def __init__(self, gates: Sequence[Gate], call: Call, ledger: Ledger) -> None:
@@ -53,11 +53,11 @@ class Attempt:
                 self._add(gate)
         self.granted = False
         self.ended = False
-        self.until_us = 0
+        self.since_us = self.until_us = 0
 
     def decision(self) -> Decision:
         """Build what all rules together said."""
-        asked = [*self.breakers, *self.bulkheads, *self.limits, *self.shared, *self._shadow]
+        asked = self.asked()
         asked.sort(key=lambda one: one.gate.order)
         return Decision.of(
             tuple(one.row.verdict(one.gate, shadow=one.watching) for one in asked if one.row is not None)
@@ -135,11 +135,19 @@ class Attempt:
         for asked in self._shadow:
             watch(asked, now_us)
         self.granted = True
-        for asked in self._watching() if self.ledger.listeners else ():
-            if asked.row is not None and asked.row.reason is not None:
-                name, kind = asked.gate.name, asked.gate.kind
-                event = CallRefused(self.call.resource, name, kind, asked.row.reason, self.decision(), shadow=True)
-                self.ledger.say(event)
+        self.since_us = now_us
+        count(self)
+        tell_shadows(self)
+
+    def asked(self) -> list[Asked]:
+        """Return all rules that have a say, or would have."""
+        return [*self.breakers, *self.bulkheads, *self.limits, *self.shared, *self._shadow]
+
+    def refusing(self) -> str:
+        """Return the name of a rule that keeps the call out."""
+        return next(
+            one.gate.name for one in self.asked() if one.row is not None and one.row.reason and not one.watching
+        )
 
     def look(self, now_us: int) -> bool:
         """Ask what is kept in this process as a call would ask it, and leave no trace; False: refused."""
@@ -189,6 +197,8 @@ class Attempt:
             return
         self.ended = True
         now_us = self.ledger.now_us
+        if self.ledger.counts.measures_latency:
+            self.ledger.counts.took(self.call.resource, now_us - self.since_us)
         for one in (*self.bulkheads, *self._shadows_of(AskedBulkhead)):
             one.leave()
         for breaker, verdict in zip(self.tickets(), outcomes, strict=True):
@@ -257,6 +267,8 @@ class Attempt:
 
     def _do_without(self, retry_after_us: int, now_us: int, *, peek: bool) -> int | None:
         """Decide by each rule's `on_store_error`: all of them allow the call, or nothing is charged."""
+        for one in self.shared:
+            one.gate.tally.errors += one.watching and not peek
         enforced = [asked for asked in self.shared if not asked.watching]
         here = [asked.stand_in() for asked in enforced if asked.shared.on_store_error == "local"]
         self.shared = [asked for asked in enforced if asked.shared.on_store_error != "local"]
@@ -275,9 +287,6 @@ class Attempt:
     def _charged(self) -> list[AskedLimit]:
         """Return every limit that may have charged the call."""
         return [*self.limits, *self.shared, *self._shadows_of(AskedLimit)]
-
-    def _watching(self) -> list[Asked]:
-        return [*self._shadow, *(asked for asked in self.shared if asked.watching)]
 
     def _shadows_of(self, kind: type[A]) -> list[A]:
         return [asked for asked in self._shadow if isinstance(asked, kind)]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from guardrail.admission.call import Call
-    from guardrail.admission.object_states import BreakerStates
+    from guardrail.admission.object_states import BreakerName, BreakerStates
     from guardrail.core.breaker_state import BreakerState, Ticket, Transition
     from guardrail.core.verdict import Outcome
 
@@ -25,12 +25,12 @@ class BreakerGate(Gate):
 
     Attributes:
         outcome_of: Classifies how a call ended: its error, whether its result is a failure, the status of its answer.
-        label: Names the breaker of a key, as in `guard.breakers`.
+        named: Names the breaker of a key.
     """
 
     states: BreakerStates
     outcome_of: Callable[[BaseException | None, bool, str | None], Outcome]
-    label: Callable[[str], str]
+    named: Callable[[str], BreakerName]
 
 
 class AskedBreaker:
@@ -84,4 +84,4 @@ class AskedBreaker:
 
     def _report(self, transition: Transition | None) -> None:
         if transition is not None:
-            self.gate.ledger.moved(self.gate.label(self.key), transition)
+            self.gate.ledger.moved(self.gate.states, self.gate.named(self.key), transition)

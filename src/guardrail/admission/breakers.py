@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from guardrail.admission.call import bounded
 from guardrail.admission.in_force import Effective
-from guardrail.admission.stock import breaker_label, only_key
+from guardrail.admission.stock import breaker_names, only_key
 from guardrail.core.breaker import Breaker
 from guardrail.core.breaker_state import BreakerState
 
 if TYPE_CHECKING:
+    from guardrail.admission.object_states import BreakerStates
     from guardrail.admission.stock import Stock
     from guardrail.core.breaker_state import BreakerSnapshot, Phase, Transition
 
@@ -47,8 +48,8 @@ class BreakerHandle:
         """Return the breaker as it stands now: its state, counts and rates."""
         effective = self._effective()
         with self._stock.ledger as now_us:
-            breaker, state = self._find(effective, now_us)
-            return breaker.snapshot(state, now_us)
+            states, state = self._find(effective, now_us)
+            return states.breaker.snapshot(state, now_us)
 
     def force_open(self) -> None:
         """Refuse every call until `reset`."""
@@ -68,17 +69,19 @@ class BreakerHandle:
             raise KeyError(f"breaker '{self.name}' is gone: its rule was taken away")
         return found
 
-    def _find(self, effective: Effective, now_us: int) -> tuple[Breaker, BreakerState]:
+    def _find(self, effective: Effective, now_us: int) -> tuple[BreakerStates, BreakerState]:
         assert effective.rule.kind == "breaker"
         states = self._stock.breaker_states(effective.state_name, effective.rule)
-        return states.breaker, states.find(self._key, now_us)[1]
+        return states, states.find(self._key, now_us)[1]
 
     def _change(self, change: Change) -> None:
         effective = self._effective()
         with self._stock.ledger as now_us:
-            breaker, state = self._find(effective, now_us)
-            self._stock.ledger.moved(self.name, breaker.settle(state, now_us))
-            self._stock.ledger.moved(self.name, change(breaker, state, now_us))
+            states, state = self._find(effective, now_us)
+            assert effective.rule.kind == "breaker"
+            name = breaker_names(effective.rule)(self._key)
+            self._stock.ledger.moved(states, name, states.breaker.settle(state, now_us))
+            self._stock.ledger.moved(states, name, change(states.breaker, state, now_us))
 
 
 class Breakers(Mapping[str, BreakerHandle]):
@@ -109,9 +112,9 @@ class Breakers(Mapping[str, BreakerHandle]):
         keys = {name: list(states.states) for name, states in list(self._stock.ledger.breakers.items())}
         for name, (rule, state_name) in rules.items():
             if rule.kind == "breaker":
-                label = breaker_label(rule)
+                named = breaker_names(rule)
                 alone = only_key(rule)
-                yield from [name] if alone is not None else [label(key) for key in keys.get(state_name, ())]
+                yield from [name] if alone is not None else [named(key).breaker for key in keys.get(state_name, ())]
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -1,7 +1,8 @@
 """One call, and the keys under which rules count it.
 
 Law: two calls share a state exactly when the values of the rule's `key:` are equal. Long values are kept as a digest with
-a secret of this process, so that no value can be made up that lands in somebody else's state.
+a secret of this process, so that no value can be made up that lands in somebody else's state. A value without a text of
+its own is missing: its address would be another key at every call, which no limit ever stops.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from types import AsyncGeneratorType, BuiltinFunctionType, CoroutineType, FunctionType, GeneratorType, MethodType
 from typing import Any, NamedTuple
 
 Get = Callable[[str], object]
@@ -16,6 +19,8 @@ KeyParts = tuple[tuple[str, ...], ...]
 
 _SECRET = os.urandom(16)
 LONGEST_KEY = 128  # characters; what is longer is kept as a digest, so that a key costs bounded memory
+WARNINGS = 256  # that are remembered, so that each is given once
+_ROUTINES = frozenset([AsyncGeneratorType, BuiltinFunctionType, CoroutineType, FunctionType, GeneratorType, MethodType])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +51,50 @@ class KeyReader(NamedTuple):
     read: Callable[[tuple[Any, ...], dict[str, Any]], str]
 
 
-def text_of(value: object) -> str:
-    """Write an attribute's value as text. A missing one is the empty string."""
+def text_of(value: object, name: str = "") -> str:
+    """Write an attribute's value as text. A missing one is the empty string, and so is one without a text of its own.
+
+    Args:
+        name: The attribute, for the log.
+    """
     if type(value) is str:
         return value
     if value is None:
         return ""
     try:
-        return str(value)
-    except ValueError:  # an integer of more digits than Python writes
-        return f"{value:x}" if isinstance(value, int) else object.__repr__(value)
+        if _has_text(value):
+            return str(value)
+    except Exception as error:  # noqa: BLE001  objects of a service raise what they like; no call fails for its key
+        if issubclass(type(value), int):  # of more digits than Python writes
+            return f"{value:x}"
+        _warn_once(name, type(value).__qualname__, f"cannot be written as text ({type(error).__name__})")
+    else:
+        _warn_once(name, value.__class__.__qualname__, "has no text of its own")
+    return ""
+
+
+def _has_text(value: object) -> bool:
+    kind, behind = type(value), value.__class__  # a proxy is written as what is behind it
+    return _is_written(kind) and (behind is kind or _is_written(behind))
+
+
+def _is_written(kind: Any) -> bool:
+    if kind.__str__ is not object.__str__:
+        return True
+    return kind.__repr__ is not object.__repr__ and kind not in _ROUTINES
+
+
+@lru_cache(WARNINGS)
+def _warn_once(name: str, kind: str, why: str) -> None:
+    from logging import getLogger  # only such a value needs it
+
+    getLogger("guardrail.keys").warning(
+        "%s is of type %s, which %s, so it counts as missing; name a part of it, such as %s",
+        f"attribute {name!r}" if name else "an attribute",
+        kind,
+        why,
+        f"{name or 'user'}.id",
+    )
 
 
 def key_of(parts: KeyParts, get: Get) -> str:
@@ -91,7 +130,8 @@ def subjects_for(parts: KeyParts, values: Sequence[object]) -> list[str]:
         raise ValueError(f"the key has {len(parts)} parts, got {len(values)} values")
     combinations: list[list[str]] = [[]]
     for part, value in zip(parts, values, strict=True):
-        texts = [_tagged(name, text_of(value)) for name in part] if len(part) > 1 else [text_of(value)]
+        named = [(name, text_of(value, name)) for name in part]
+        texts = [_tagged(name, text) if len(part) > 1 else text for name, text in named]
         combinations = [[*before, text] for before in combinations for text in texts]
     return [row[0] if len(parts) == 1 else joined(row) for row in combinations]
 
@@ -114,9 +154,9 @@ def falls_within(share_numerator: int, share_denominator: int, rule: str, key: s
 
 def _value(alternatives: tuple[str, ...], get: Get) -> str:
     if len(alternatives) == 1:
-        return text_of(get(alternatives[0]))
+        return text_of(get(alternatives[0]), alternatives[0])
     for name in alternatives:
-        if tagged := _tagged(name, text_of(get(name))):
+        if tagged := _tagged(name, text_of(get(name), name)):
             return tagged
     return ""
 

@@ -7,7 +7,7 @@ decide answers `SLOW` before it has touched anything. `tests/admission/test_comp
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.admission.limit_states import Cell, KeyedStates, OneState
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from guardrail.core.breaker import Breaker
     from guardrail.core.breaker_state import BreakerState
     from guardrail.core.bulkhead import BulkheadState
+    from guardrail.telemetry.counts import Tally
 
 
 class Slow:
@@ -83,6 +84,7 @@ def stack_admit(
     places: BulkheadState[Waiter] | None,
     ledger: Ledger,
     reader: KeyReader,
+    tallies: Sequence[Tally],
 ) -> Admit:
     """Return the closure that asks a breaker, a bulkhead and a limit, as far as they are there."""
     most = 0 if bulkhead is None else bulkhead.states.bulkhead.max_concurrent
@@ -94,6 +96,9 @@ def stack_admit(
     read = reader.read
     acquire, release, deferred, drain = ledger.lock.acquire, ledger.lock.release, ledger.deferred, ledger.drain
     ticks, anchor = ticks_of(ledger)
+    first, second, third = (*tallies, None, None)[:3]
+    assert first is not None
+    counted = limit.tally if limit is not None and keyed else None
 
     def admit(args: Args, kwargs: Kwargs) -> Stamp | Slow:
         key = read(args, kwargs) if keyed else ""
@@ -119,9 +124,16 @@ def stack_admit(
                     cell.last_us = now_us
             if places is not None:
                 places.in_use += 1
+            first.allowed += 1
+            if second is not None:
+                second.allowed += 1
+                if third is not None:
+                    third.allowed += 1
             generation = 0 if health is None else health.generation
         finally:
             release()
+        if counted is not None and counted.allowed >= counted.due:
+            counted.sample(key)
         if deferred:
             drain()
         return generation, now_us

@@ -65,6 +65,8 @@ def compile_gates(
     gates: Sequence[Gate], ledger: Ledger, resource: str, reader_of: Callable[[KeyParts], KeyReader]
 ) -> Compiled | None:
     """Return the closures for these gates, or None where only the flow can decide. Takes a turn of the ledger."""
+    if ledger.counts.measures_latency:
+        return None
     if not gates:
         return Compiled(_everybody, _nothing_to_leave, _nothing_to_leave)
     with ledger as now_us:  # one turn: what is captured here belongs to the numbers that were looked at
@@ -85,10 +87,13 @@ def compile_gates(
         reader = reader_of(limit.key) if limit is not None and limit.key else NO_KEY
         slow_leave = _slow_leave(gate, health, health_key, bulkhead, places, ledger)
         slow_call_us = None if breaker is None else breaker.slow_call_us
-        admit = stack_admit(limit, health, slow_call_us, bulkhead, places, ledger, reader)
-        shape, numbers = None, ()
+        tallies = [one.tally for one in gates]
+        admit = stack_admit(limit, health, slow_call_us, bulkhead, places, ledger, reader, tallies)
+        shape: Shape | None = None
+        numbers: Numbers = ()
         if len(gates) == 1:
             shape, numbers = _single(limit, breaker, health, bulkhead, places, slow_leave, ledger, reader)
+            numbers = (gates[0].tally, *numbers)
         if len(limits) == len(gates):
             return Compiled(admit, _nothing_to_leave, _nothing_to_leave, shape, numbers)
         return Compiled(admit, stack_leave(breaker, health, places, ledger, slow_leave), slow_leave, shape, numbers)
@@ -158,7 +163,7 @@ def _slow_leave(
                     ledger.wake(waiter)
             if breaker is not None and health is not None:
                 transition = breaker.states.breaker.record(health, Ticket(*stamp), outcome, ledger.now_us)
-                ledger.moved(breaker.label(health_key), transition)
+                ledger.moved(breaker.states, breaker.named(health_key), transition)
 
         ledger.soon(step)
 

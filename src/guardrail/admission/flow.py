@@ -16,6 +16,7 @@ from collections.abc import Generator, Sequence
 from threading import TIMEOUT_MAX, Event
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, assert_never
 
+from guardrail.admission.account import count
 from guardrail.stores.protocol import Check, Reply, Unavailable
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def admission(attempt: Attempt) -> Steps:
             attempt.admit(ledger.now_us)
         else:
             attempt.give_back()
+            count(attempt)
     except BaseException:
         ledger.soon(attempt.give_back)
         raise
@@ -202,7 +204,9 @@ def _place(asked: AskedBulkhead, attempt: Attempt, *, returning: bool) -> Genera
     yield Wait(waiter, patience_us / 1_000_000)
     if not waiter.granted and 0 < (rest_us := until_us - ledger.now_us) <= patience_us:
         yield Sleep(rest_us / 1_000_000)  # the clock is behind the driver's: it says when time is up
-    asked.waited_us += max(0, ledger.now_us - began_us)
+    waited_us = max(0, ledger.now_us - began_us)
+    asked.waited_us += waited_us
+    ledger.counts.waited(asked.gate.name, waited_us)
     if asked.leave_queue():
         return True
     asked.refuse("bulkhead_timeout")

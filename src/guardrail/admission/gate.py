@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from guardrail.admission.ledger import Ledger
+    from guardrail.telemetry.counts import Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,7 @@ class Gate:
         text: The rule's numbers as a person would write them.
         applies: Tells whether the rule's `when:` fits a call; None: always.
         enforced: The share of keys for which the rule is enforced; for the rest it only watches.
+        tally: Counts what the rule decides for this resource.
     """
 
     order: int
@@ -38,6 +40,7 @@ class Gate:
     applies: Callable[[Call], bool] | None
     enforced: Fraction
     ledger: Ledger
+    tally: Tally
 
     def key_for(self, call: Call) -> str:
         """Return the key under which this rule counts *call*."""

@@ -16,14 +16,16 @@ from contextlib import contextmanager, suppress
 from threading import RLock, get_ident
 from typing import TYPE_CHECKING
 
+from guardrail.telemetry.counts import Counts
 from guardrail.telemetry.events import BreakerMoved, KeysOverflowed
+from guardrail.telemetry.log import EventLog
 from guardrail.telemetry.notify import notify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from guardrail.admission.limit_states import LimitStates
-    from guardrail.admission.object_states import BreakerStates, BulkheadStates
+    from guardrail.admission.object_states import BreakerName, BreakerStates, BulkheadStates
     from guardrail.admission.waiter import Waiter
     from guardrail.clock import Clock
     from guardrail.core.breaker_state import Transition
@@ -40,7 +42,9 @@ class Ledger:
         forks: How often this process was forked off; permits from before it are the parent's.
     """
 
-    def __init__(self, clock: Clock, max_keys: int, listeners: Sequence[Listener]) -> None:
+    def __init__(
+        self, clock: Clock, max_keys: int, listeners: Sequence[Listener], *, measures_latency: bool = False
+    ) -> None:
         self.clock = clock
         self.max_keys = max_keys
         self.limits: dict[str, LimitStates] = {}
@@ -56,7 +60,9 @@ class Ledger:
         self._owner: int | None = None
         self.deferred: deque[Callable[[], None]] = deque()
         self.listeners = listeners
-        self._news: list[Event] = []
+        self.log = EventLog()
+        self.counts = Counts(measures_latency=measures_latency)
+        self._news: list[tuple[Event, bool]] = []
         self._woken: list[Waiter] = []
         self._errands: list[Callable[[], None]] = []
 
@@ -109,9 +115,13 @@ class Ledger:
                 raise
             self._end()
 
-    def say(self, event: Event) -> None:
-        """Tell the listeners once the lock is free."""
-        self._news.append(event)
+    def say(self, event: Event, *, logged: bool = True) -> None:
+        """Tell the listeners, and the log, once the lock is free."""
+        self._news.append((event, logged))
+
+    def announce(self, event: Event, *, logged: bool = True) -> None:
+        """Tell the listeners, and the log, now. The lock is not held."""
+        notify((self.log, *self.listeners) if logged else self.listeners, [event])
 
     def afterwards(self, errand: Callable[[], None]) -> None:
         """Run *errand*, which talks to a store, once the lock is free."""
@@ -125,10 +135,12 @@ class Ledger:
         self.waiting.discard(waiter)
         self._woken.append(waiter)
 
-    def moved(self, name: str, transition: Transition | None) -> None:
-        """Report what a breaker did, if it did anything."""
+    def moved(self, states: BreakerStates, name: BreakerName, transition: Transition | None) -> None:
+        """Count and report what a breaker did, if it did anything."""
         if transition is not None:
-            self.say(BreakerMoved(name, transition.from_state, transition.to_state, transition.reason))
+            move = transition.from_state, transition.to_state
+            states.moves[move] = states.moves.get(move, 0) + 1
+            self.say(BreakerMoved(name.breaker, *move, transition.reason, name.rule, name.resource))
 
     def overflowed(self, rule: str, states: LimitStates | BreakerStates | BulkheadStates) -> None:
         """Report, once, that a rule's keys are all in use and further ones share a state."""
@@ -151,7 +163,9 @@ class Ledger:
         self._news, self._woken, self._errands = [], [], []
         for bulkheads in self.bulkheads.values():
             bulkheads.clear()
+        self.counts.after_fork()
         for breakers in self.breakers.values():
+            breakers.count_from_here()
             for health in breakers.states.values():
                 if health.trial is not None:
                     health.trial.out.clear()
@@ -181,7 +195,7 @@ class Ledger:
         return True
 
     def _end(self) -> None:
-        news: Sequence[Event] = ()
+        news: Sequence[tuple[Event, bool]] = ()
         woken: Sequence[Waiter] = ()
         errands: Sequence[Callable[[], None]] = ()
         if self._leave():
@@ -196,5 +210,5 @@ class Ledger:
             waiter.rouse()
         for errand in errands:
             errand()
-        if news:
-            notify(self.listeners, news)
+        for event, logged in news:
+            self.announce(event, logged=logged)

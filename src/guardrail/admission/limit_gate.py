@@ -97,10 +97,14 @@ class LimitGate(Gate):
 
 
 class AskedLimit:
-    """Ask one limit for one call."""
+    """Ask one limit for one call.
+
+    Attributes:
+        by_policy: Its store could not be asked: the rule's `on_store_error` decides.
+    """
 
     __slots__ = (
-        *("_ruling", "_since", "_state", "charges", "cost", "gate", "home"),
+        *("_ruling", "_since", "_state", "by_policy", "charges", "cost", "gate", "home"),
         *("key", "row", "terms", "took", "watching"),
     )
 
@@ -111,6 +115,7 @@ class AskedLimit:
         self.terms = terms
         self.cost = cost
         self.home = key
+        self.by_policy = False
         self.charges: list[Charge] = []
         self.took = False  # the cost of the call, which may be 0, and still has it
         self.row: Row | None = None

@@ -6,7 +6,7 @@ compiled plan holds on to. Callers hold the ledger's lock.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from guardrail.admission.keyring import OVERFLOW, Keyring
 from guardrail.admission.waiter import Waiter
@@ -21,6 +21,19 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 MOST_OBJECTS = 10_000
+NOTHING = (0, 0, 0, 0)
+
+
+class BreakerName(NamedTuple):
+    """Name one breaker, as `guard.breakers` does.
+
+    Attributes:
+        resource: What it is for, where its rule keeps one for each resource.
+    """
+
+    breaker: str
+    rule: str
+    resource: str | None = None
 
 
 class ObjectStates(Generic[S]):
@@ -77,13 +90,20 @@ class ObjectStates(Generic[S]):
 
 
 class BreakerStates(ObjectStates[BreakerState]):
-    """Keep the breakers of one rule."""
+    """Keep the breakers of one rule.
 
-    __slots__ = ("breaker",)
+    Attributes:
+        moves: How often one of them went from one state to another.
+        past: Successes, failures, slow and ignored calls of breakers that have made room.
+    """
+
+    __slots__ = ("breaker", "moves", "past")
 
     def __init__(self, breaker: Breaker) -> None:
         super().__init__(self._fresh_breaker, self._is_well)
         self.breaker = breaker
+        self.moves: dict[tuple[str, str], int] = {}
+        self.past = NOTHING
 
     def switch(self, breaker: Breaker) -> None:
         """Go on with other thresholds; breakers keep their state, and their window if its shape is the same."""
@@ -91,6 +111,21 @@ class BreakerStates(ObjectStates[BreakerState]):
         if old != breaker:
             for state in self.states.values():
                 breaker.adopt(state, old)
+
+    def totals(self) -> tuple[int, int, int, int]:
+        """Return how many calls of all breakers ended well, failed, were slow and were ignored."""
+        return _sum([self.past, *map(_totals, self.states.values())])
+
+    def count_from_here(self) -> None:
+        """Begin all totals at 0, in a forked child: what was counted before is the parent's to tell."""
+        self.moves = {}
+        successes, failures, slow, ignored = _sum([_totals(state) for state in self.states.values()] or [NOTHING])
+        self.past = (-successes, -failures, -slow, -ignored)
+
+    def _drop(self, key: str) -> None:
+        gone = self.states.pop(key, None)
+        if gone is not None:
+            self.past = _sum([self.past, _totals(gone)])
 
     def _fresh_breaker(self, now_us: int) -> BreakerState:
         return self.breaker.fresh(now_us)
@@ -124,3 +159,12 @@ class BulkheadStates(ObjectStates[BulkheadState[Waiter]]):
         if waiter is not None:
             waiter.granted = True
         return waiter
+
+
+def _totals(state: BreakerState) -> tuple[int, int, int, int]:
+    return state.total_successes, state.total_failures, state.total_slow, state.total_ignored
+
+
+def _sum(totals: list[tuple[int, int, int, int]]) -> tuple[int, int, int, int]:
+    successes, failures, slow, ignored = map(sum, zip(*totals, strict=True))
+    return successes, failures, slow, ignored

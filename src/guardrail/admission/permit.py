@@ -8,12 +8,11 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
+from guardrail.admission.account import concluded
 from guardrail.admission.attempt import Attempt
 from guardrail.admission.flow import admission, adrive, drive, looking
 from guardrail.admission.outcome import plain_outcome
 from guardrail.errors import BreakerOpen, BulkheadFull, RateLimited, Refused
-from guardrail.telemetry.events import CallRefused
-from guardrail.telemetry.notify import notify
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +60,11 @@ class Permit:
             self._decision = self._attempt.decision()
         return self._decision
 
+    @property
+    def holds_something(self) -> bool:
+        """Tell whether the end of the call matters: to a place, a breaker, or a charge for failures only."""
+        return self._attempt.holds_something
+
     def standings(self) -> Sequence[Standing]:
         """Return what is left of each limit with a key, granted or not: what a header says, cheaper than a decision."""
         return self._attempt.standings()
@@ -102,6 +106,10 @@ class Permit:
         checked_cost(cost)
         if self._attempt.granted:
             self._attempt.ledger.soon(lambda: self._attempt.settle(cost))
+
+    def refused_by(self) -> str:
+        """Return the name of a rule that keeps the call out; cheaper than a decision."""
+        return self._attempt.refusing()
 
     def refusal(self) -> Refused:
         """Return the error that says why the call may not go ahead, a new one each time."""
@@ -176,17 +184,3 @@ def checked_cost(cost: object) -> int:
     if cost < 0:
         raise ValueError(f"cost must be at least 0, got {cost}; tokens are given back with permit.settle(n)")
     return cost
-
-
-def concluded(permit: Permit, ledger: Ledger, resource: str) -> Permit:
-    """Return *permit*, having told the listeners if it was refused."""
-    if not permit and ledger.listeners:
-        notify(ledger.listeners, [_refusal_event(resource, permit.decision)])
-    return permit
-
-
-def _refusal_event(resource: str, decision: Decision) -> CallRefused:
-    assert decision.rule is not None
-    assert decision.kind is not None
-    assert decision.reason is not None
-    return CallRefused(resource, decision.rule, decision.kind, decision.reason, decision, shadow=False)

@@ -77,6 +77,8 @@ class Plan:
 
 def way_past(gates: Sequence[Gate]) -> Way | None:
     """Return the quick way past these gates: there is one past a single plain limit. Takes a turn."""
+    if gates and gates[0].ledger.counts.measures_latency:
+        return None
     if len(gates) != 1 or not isinstance(gate := gates[0], LimitGate) or not gate.is_plain:
         return None
     if gate.shared is not None:

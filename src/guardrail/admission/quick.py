@@ -44,6 +44,10 @@ class QuickPermit(Permit, ABC):
     def __bool__(self) -> bool:
         return self._granted
 
+    @property
+    def holds_something(self) -> bool:
+        return False
+
     def __del__(self) -> None:
         """Leave nothing behind: nothing is held."""
 
@@ -103,12 +107,13 @@ class LocalWay:
     Between `acquire` and `release` nothing but integers is made, so no finalizer can run there.
     """
 
-    __slots__ = ("_cell", "_find", "_ledger", "_now_us", "gate", "limit")
+    __slots__ = ("_cell", "_find", "_ledger", "_now_us", "_tally", "gate", "limit")
 
     def __init__(self, gate: LimitGate, limit: TokenBucket) -> None:
         self.gate = gate
         self.limit = limit
         self._ledger = gate.ledger
+        self._tally = gate.tally
         self._cell, self._find = cells_of(gate)
         self._now_us = gate.ledger.clock.now_us
 
@@ -130,8 +135,11 @@ class LocalWay:
                     cell.last_us = now_us
                     steps, resets = ledger.steps, self.gate.states.resets
                     admitted = True
+                    self._tally.allowed += 1
         finally:
             ledger.lock.release()
+        if admitted and key and self._tally.allowed >= self._tally.due:
+            self._tally.sample(key)
         if ledger.deferred:
             ledger.drain()
         return LocalPermit(self, resource, key, cost, (debt, now_us), (steps, resets)) if admitted else None

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeGuard
 
+from guardrail.admission.account import concluded, count
 from guardrail.admission.overrides import Terms
-from guardrail.admission.permit import Permit, concluded
+from guardrail.admission.permit import Permit
 from guardrail.admission.quick import QuickPermit
 from guardrail.admission.shared import AskedShared, Shared
 from guardrail.stores.protocol import Check, Reply, Unavailable
@@ -52,6 +53,9 @@ class SharedPermit(QuickPermit):
         """Ask as `ask` does, from a task."""
         return self._heard(await self._way.shared.aask((self.check,)))
 
+    def refused_by(self) -> str:
+        return self._way.gate.name
+
     def asked(self) -> AskedShared:
         """Return what the flow would have asked."""
         way, check = self._way, self.check
@@ -66,8 +70,11 @@ class SharedPermit(QuickPermit):
         self.found = answer
         self._granted = answer.allowed
         self._heard_us, self._forks = ledger.clock.now_us(), ledger.forks
+        tally = self._way.gate.tally
         if self._granted:
+            tally.let_in(self._key)
             return self
+        tally.keep_out(self._key, watching=False)
         check, state = self.check, answer.states[0]
         retry_after_us = check.limit.ask(state, answer.now_us, check.cost, 0).retry_after_us
         self._way.shared.refusals.note(check, state, answer.now_us, retry_after_us, self._sent_us, self._mark)
@@ -81,6 +88,8 @@ class SharedPermit(QuickPermit):
         with ledger as now_us:
             if attempt.hear(unavailable, now_us, peek=False) is not None:
                 attempt.admit(now_us)
+            else:
+                count(attempt)
         return Permit(attempt)
 
     def _make(self) -> Attempt:
@@ -128,5 +137,6 @@ class SharedWay:
         check = found.check if found.check.cost == taken else Check(place, limit, taken)
         permit = SharedPermit(self, resource, key, cost, check, our_us, mark)
         permit.found = found
+        gate.tally.keep_out(key, watching=False)
         concluded(permit, gate.ledger, resource)
         return permit

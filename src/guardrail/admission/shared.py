@@ -235,10 +235,12 @@ class AskedShared(AskedLimit):
             self.gate.states.switch(share)
         here = AskedLimit(self.gate, self.key, Terms(self.terms.limit.share(count), self.terms.text), self.cost)
         here.watching = False
+        here.by_policy = True
         return here
 
     def do_without(self, retry_after_us: int) -> bool:
         """Decide without the store, by the rule's policy; False: refused."""
+        self.by_policy = True
         denied = self.shared.on_store_error == "deny"
         capacity = self.terms.limit.capacity
         if denied:

@@ -29,11 +29,11 @@ NO_EPOCH = object()  # no host is ever in it: the first call renews
 
 def limited(function: Callable[..., Any], host: Host, renewed: Renewed, otherwise: Otherwise) -> Callable[..., Any]:
     """Guard a function by a token bucket without a key."""
-    numbers: Numbers = (NO_EPOCH, *(None,) * 9)
+    numbers: Numbers = (NO_EPOCH, *(None,) * 10)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal numbers
-        epoch, cell, rate, full, spend, acquire, release, deferred, drain, anchor = numbers
+        epoch, tally, cell, rate, full, spend, acquire, release, deferred, drain, anchor = numbers
         if epoch is not host.epoch:
             found = renewed()
             if found is None or found[0] is not host.epoch:
@@ -49,6 +49,7 @@ def limited(function: Callable[..., Any], host: Host, renewed: Renewed, otherwis
             if debt <= full:
                 cell.debt = debt
                 cell.last_us = now_us
+                tally.allowed += 1
                 admitted = True
         finally:
             release()
@@ -65,11 +66,11 @@ def limited_by_key(
     function: Callable[..., Any], host: Host, renewed: Renewed, otherwise: Otherwise
 ) -> Callable[..., Any]:
     """Guard a function by a token bucket for each value of a key."""
-    numbers: Numbers = (NO_EPOCH, *(None,) * 11)
+    numbers: Numbers = (NO_EPOCH, *(None,) * 12)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal numbers
-        epoch, find, position, read, rate, full, spend, acquire, release, deferred, drain, anchor = numbers
+        epoch, tally, find, position, read, rate, full, spend, acquire, release, deferred, drain, anchor = numbers
         if epoch is not host.epoch:
             found = renewed()
             if found is None or found[0] is not host.epoch:
@@ -82,7 +83,7 @@ def limited_by_key(
             key = None
         if type(key) is not str:
             key = str(key) if type(key) is int else read(args, kwargs)
-        admitted = False
+        count = 0  # of all calls let in; it stays 0 where this one is not
         try:
             acquire()
             cell = find(key)
@@ -93,11 +94,13 @@ def limited_by_key(
                 if debt <= full:
                     cell.debt = debt
                     cell.last_us = now_us
-                    admitted = True
+                    tally.allowed = count = tally.allowed + 1
         finally:
             release()
-        if not admitted:
+        if not count:
             return otherwise(args, kwargs)
+        if count >= tally.due:
+            tally.sample(key)
         if deferred:
             drain()
         return function(*args, **kwargs)
@@ -107,11 +110,11 @@ def limited_by_key(
 
 def watched(function: Callable[..., Any], host: Host, renewed: Renewed, otherwise: Otherwise) -> Callable[..., Any]:
     """Guard a function by a breaker that knows no slow calls. While it is closed, entering it is one read."""
-    numbers: Numbers = (NO_EPOCH, *(None,) * 9)
+    numbers: Numbers = (NO_EPOCH, *(None,) * 10)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal numbers
-        epoch, health, top, bottom, leave, acquire, release, deferred, drain, anchor = numbers
+        epoch, tally, health, top, bottom, leave, acquire, release, deferred, drain, anchor = numbers
         if epoch is not host.epoch:
             found = renewed()
             if found is None or found[0] is not host.epoch:
@@ -121,6 +124,7 @@ def watched(function: Callable[..., Any], host: Host, renewed: Renewed, otherwis
         generation = health.generation  # read first: if the breaker moves now, the call is of the past and has no vote
         if health.calm_until_us == NOT_CALM_US:
             return otherwise(args, kwargs)
+        tally.allowed += 1
         try:
             result = function(*args, **kwargs)
         except BaseException as error:
@@ -155,11 +159,11 @@ def watched(function: Callable[..., Any], host: Host, renewed: Renewed, otherwis
 
 def placed(function: Callable[..., Any], host: Host, renewed: Renewed, otherwise: Otherwise) -> Callable[..., Any]:
     """Guard a function by a bulkhead without a key."""
-    numbers: Numbers = (NO_EPOCH, *(None,) * 7)
+    numbers: Numbers = (NO_EPOCH, *(None,) * 8)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal numbers
-        epoch, places, most, leave, acquire, release, deferred, drain = numbers
+        epoch, tally, places, most, leave, acquire, release, deferred, drain = numbers
         if epoch is not host.epoch:
             found = renewed()
             if found is None or found[0] is not host.epoch:
@@ -172,6 +176,7 @@ def placed(function: Callable[..., Any], host: Host, renewed: Renewed, otherwise
                 acquire()
                 if places.in_use < most and not places.returning and not places.arriving:
                     places.in_use += 1
+                    tally.allowed += 1
                     admitted = True
             finally:
                 release()

@@ -14,11 +14,12 @@ from guardrail.admission.bulkhead_gate import BulkheadGate
 from guardrail.admission.call import bounded, text_of
 from guardrail.admission.limit_gate import LimitGate
 from guardrail.admission.limit_states import KeyedStates, LimitStates, OneState
-from guardrail.admission.object_states import BreakerStates, BulkheadStates
+from guardrail.admission.object_states import BreakerName, BreakerStates, BulkheadStates
 from guardrail.admission.outcome import classifier
 from guardrail.admission.overrides import RateLookup, Terms
 from guardrail.admission.refusals import Refusals
 from guardrail.admission.shared import Shared
+from guardrail.telemetry.counts import OTHER, HotKeys, Tally
 
 if TYPE_CHECKING:
     from guardrail.admission.call import Call
@@ -48,14 +49,20 @@ class Stock:
         self._shapes: dict[str, object] = {}
         self._unshared: set[str] = set()
 
-    def gates(self, effective: Iterable[Effective], *, watch_only: bool) -> tuple[Gate, ...]:
-        """Return a gate for each rule that is not off. Takes a turn of the ledger."""
+    def gates(self, resource: str, effective: Iterable[Effective], *, watch_only: bool) -> tuple[Gate, ...]:
+        """Return a gate of a resource for each rule that is not off. Takes a turn of the ledger."""
+        tally = self.ledger.counts.tally
         with self.ledger.quietly():
             return tuple(
-                self._gate(order, one, WATCHED if watch_only or one.rule.mode == "shadow" else one.rule.enforce)
+                self._gate(order, one, WATCHED if watch_only else _share(one.rule), tally(resource, one.rule.name))
                 for order, one in enumerate(effective)
                 if one.rule.mode != "off"
             )
+
+    def gate(self, effective: Effective) -> Gate:
+        """Return a gate for one rule by itself, whatever its mode, that nothing counts. Takes a turn of the ledger."""
+        with self.ledger.quietly():
+            return self._gate(0, effective, _share(effective.rule), Tally(OTHER, effective.rule.name, HotKeys()))
 
     def carry_over(self, rules: Mapping[str, Rule], *, forget: bool) -> None:
         """Go on with other rules, given by the names of their states.
@@ -83,12 +90,12 @@ class Stock:
             if rule.kind == "limit" and name in ledger.limits:
                 ledger.limits[name].forget(keys)
             elif rule.kind == "breaker" and name in ledger.breakers:
-                states, label = ledger.breakers[name], breaker_label(rule)
+                states, named = ledger.breakers[name], breaker_names(rule)
                 for key in list(states.states) if keys is None else keys:
                     state = states.states.get(key)
                     if state is not None:
-                        ledger.moved(label(key), states.breaker.settle(state, now_us))
-                        ledger.moved(label(key), states.breaker.reset(state, now_us))
+                        ledger.moved(states, named(key), states.breaker.settle(state, now_us))
+                        ledger.moved(states, named(key), states.breaker.reset(state, now_us))
         return self.shared(effective)
 
     def shared(self, effective: Effective) -> Shared | None:
@@ -113,7 +120,7 @@ class Stock:
             for waiter in ledger.bulkheads[name].switch(rule.bulkhead()):
                 ledger.wake(waiter)
 
-    def _gate(self, order: int, effective: Effective, enforced: Fraction) -> Gate:
+    def _gate(self, order: int, effective: Effective, enforced: Fraction, tally: Tally) -> Gate:
         rule, name = effective
         if rule.kind == "limit":
             return LimitGate(
@@ -125,6 +132,7 @@ class Stock:
                 applies=_applies(rule),
                 enforced=enforced,
                 ledger=self.ledger,
+                tally=tally,
                 states=self.limit_states(name, rule),
                 terms=Terms(rule.limit(), rule.rate.text),
                 overrides={bounded(key): Terms(rule.limit(rate), rate.text) for key, rate in rule.overrides.items()},
@@ -143,9 +151,10 @@ class Stock:
                 applies=_applies(rule),
                 enforced=enforced,
                 ledger=self.ledger,
+                tally=tally,
                 states=self.breaker_states(name, rule),
                 outcome_of=classifier(rule.failures, rule.ignore),
-                label=breaker_label(rule),
+                named=breaker_names(rule),
             )
         if rule.scope == "shared" and self.store is not None:
             self._say_unshared(name)
@@ -158,6 +167,7 @@ class Stock:
             applies=_applies(rule),
             enforced=enforced,
             ledger=self.ledger,
+            tally=tally,
             states=self.bulkhead_states(name, rule),
             max_wait_us=rule.max_wait_us,
         )
@@ -213,10 +223,14 @@ class Stock:
         return lookup
 
 
-def breaker_label(rule: BreakerRule) -> Callable[[str], str]:
+def breaker_names(rule: BreakerRule) -> Callable[[str], BreakerName]:
     """Return how the breakers of a rule are called: by its name, with the key where there can be several."""
     name = rule.name
-    return (lambda key: f"{name}/{key}") if only_key(rule) is None else (lambda _: name)
+    if only_key(rule) is not None:
+        return lambda _: BreakerName(name, name)
+    if rule.key == BY_RESOURCE:
+        return lambda key: BreakerName(f"{name}/{key}", name, key)
+    return lambda key: BreakerName(f"{name}/{key}", name)
 
 
 def only_key(rule: BreakerRule) -> str | None:
@@ -227,6 +241,11 @@ def only_key(rule: BreakerRule) -> str | None:
         return ""
     alone = rule.key == BY_RESOURCE and len(rule.resource) == 1 and not is_pattern(rule.resource[0])
     return bounded(rule.resource[0]) if alone else None
+
+
+def _share(rule: Rule) -> Fraction:
+    """Return the share of keys for which a rule is enforced."""
+    return WATCHED if rule.mode == "shadow" else rule.enforce
 
 
 def _applies(rule: Rule) -> Callable[[Call], bool] | None:

@@ -196,6 +196,8 @@ class Breaker(Thresholds):
             total_failures=state.total_failures,
             total_slow=state.total_slow,
             total_ignored=state.total_ignored,
+            reason=None if state.moved is None else state.moved.reason,
+            moved_at=None if state.moved is None else state.moved.at_us / 1_000_000,
         )
 
     def _lapse(self, trial: Trial, now_us: int) -> tuple[TrialVerdict, int] | None:
@@ -252,6 +254,7 @@ class Breaker(Thresholds):
     def _move(self, state: BreakerState, phase: Phase, reason: str, at_us: int) -> Transition:
         transition = Transition(state.phase, phase, reason, at_us - state.lag_us)
         state.phase = phase
+        state.moved = transition
         state.generation += 1
         state.trial = None
         state.calm()

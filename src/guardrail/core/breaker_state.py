@@ -90,6 +90,7 @@ class BreakerState:
     opened_us: int | None = None
     reopenings: int = 0
     trial: Trial | None = None  # while half-open
+    moved: Transition | None = None  # the last change of state
     total_successes: int = 0
     total_failures: int = 0
     total_slow: int = 0
@@ -135,3 +136,5 @@ class BreakerSnapshot:
     total_failures: int
     total_slow: int
     total_ignored: int
+    reason: str | None = None  # why its state changed last; None: it never has
+    moved_at: float | None = None  # seconds on the caller's clock

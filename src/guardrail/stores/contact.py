@@ -80,6 +80,7 @@ _REPLIES: list[tuple[str, str, str, bool, bool]] = [
 CODE = re.compile(r"[A-Z]{3,} ")
 _INSIDE = re.compile(r"@user_script: ?[0-9]+: -([A-Z]+ .*)", re.DOTALL)  # Redis 6: what a command in a script met with
 _WHERE = re.compile(r" script: [0-9a-f]{40}, on @user_script:[0-9]+")  # Redis 7
+_ARGUMENTS = re.compile(r",? with args beginning with:.*", re.DOTALL)  # of AUTH, what it begins with is the password
 _NO_RIGHT = re.compile(r"no permissions|can't run this command|ACL failure|can't access")
 
 
@@ -89,7 +90,7 @@ def fault_of_reply(text: str, rights: str) -> Fault:
     Args:
         rights: What the store's user must be allowed, as ACL rules.
     """
-    text = _WHERE.sub("", text)
+    text = _ARGUMENTS.sub("", _WHERE.sub("", text))
     if inside := _INSIDE.search(text):
         text = inside[1]
     if _NO_RIGHT.search(text) and not text.startswith("NOPERM"):  # servers differ in what that begins with, in a script

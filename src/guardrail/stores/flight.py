@@ -6,6 +6,7 @@ soon as it is known. Only what was not executed, because the server did not have
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
 
 from guardrail.core.limit import Charge
@@ -52,9 +53,10 @@ class Flight(Question, Generic[W]):
         waiters: One for each order; None where nobody waits.
         deadline: When nobody waits any more, in seconds of the monotonic clock.
         landed: All who waited have been told.
+        sent_s: When it was sent, in seconds of the monotonic clock.
     """
 
-    __slots__ = ("_again", "_refusal", "_tell", "landed", "orders", "server", "waiters", "words")
+    __slots__ = ("_again", "_refusal", "_tell", "landed", "orders", "sent_s", "server", "waiters", "words")
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Flight(Question, Generic[W]):
         self.orders = orders
         self.waiters = waiters
         self.landed = False
+        self.sent_s = 0.0
         self.words = self._words()
         self._tell = tell  # False: that one has left
         self._again = False
@@ -114,17 +117,22 @@ class Flight(Question, Generic[W]):
             raise GarbledError(f"not what the script answers: {answer[:80]!r}") from wrong
 
     def _land(self, answer: Answer, talk: Talk) -> None:
+        answered_s, waits = monotonic(), False
         replies = self._read(answer)
         self._well()
         refunds: list[Refund] = []
         for order, waiter, reply in zip(self.orders, self.waiters, replies, strict=True):
             if waiter is None:
                 self.server.returned(order.places)
-            elif self._tell(waiter, DONE if reply is None else reply):
                 continue
-            elif isinstance(reply, Reply) and order.checks is not None and not order.peek:
+            waits = True
+            if self._tell(waiter, DONE if reply is None else reply):
+                continue
+            if isinstance(reply, Reply) and order.checks is not None and not order.peek:
                 refunds += granted(order.checks, reply)
         self.landed = True
+        if waits:  # else it may have been there for long: nobody was in a hurry to hear it
+            self.server.seconds.add(int((answered_s - self.sent_s) * 1_000_000))
         if refunds:
             returning: Flight[W] = Flight(
                 self.server, [self.server.frames.refund_order(refunds)], [None], NEVER, self._tell

@@ -38,8 +38,10 @@ class Health:
 
     Attributes:
         away: Nothing is to be sent but probes.
+        errors: How often it did not answer, by one word for what failed. However many calls were under way over one
+            connection, its end is one failure.
         outages: How often the store was found to be away; a connection from before the last time is not trusted.
-        reason: The last fault, as a sentence.
+        reason: The last fault, as a sentence; empty: there was none.
         news: Events that are still to be announced.
     """
 
@@ -54,6 +56,7 @@ class Health:
         "_state",
         "_warned",
         "away",
+        "errors",
         "news",
         "outages",
         "reason",
@@ -63,6 +66,7 @@ class Health:
     def __init__(self, store: str, now: Callable[[], float] = time.monotonic) -> None:
         self.store = store
         self.away = False
+        self.errors: dict[str, int] = {}
         self.outages = 0
         self.reason = ""
         self.news: deque[Callable[[], None]] = deque()
@@ -104,6 +108,7 @@ class Health:
         """Take note that the store did not answer, or refused."""
         with self._lock:
             now, self.reason = self._now(), fault.message
+            self.errors[fault.word] = self.errors.get(fault.word, 0) + 1
             if not self._failures and self._state == CLOSED:
                 self._lost_at = now
             self._failures += 1
@@ -115,7 +120,7 @@ class Health:
             self.outages += 1
         if lost:
             said = ("warning", IS_AWAY, self.store, fault.word, fault.message.rstrip("."))
-            self._note(StoreLost(self.store, fault.word, fault.message), *said)
+            self._note(StoreLost(self.store, fault.word, fault.message), *said, error=fault.word)
 
     def well(self) -> None:
         """Take note that the store answered a call."""
@@ -142,7 +147,7 @@ class Health:
             if setting in self._warned:
                 return
             self._warned.add(setting)
-        self._note(StoreWarned(self.store, setting, message), "warning", "%s: %s", self.store, message)
+        self._note(StoreWarned(self.store, setting, message), "warning", "%s: %s", self.store, message, setting=setting)
 
     def announce(self) -> None:
         """Tell what has happened. Called where nobody waits for the caller, because listeners take the time they like."""
@@ -154,16 +159,22 @@ class Health:
                 self._announcing.release()
 
     def after_fork(self) -> None:
-        """Start again in a child: locks may be held by a thread of the parent, which also tells its news."""
+        """Start again in a child: locks may be held by a thread of the parent, which also tells its news.
+
+        What the parent has learned of the store is still true: whether it is away, and why.
+        """
         self._lock, self._announcing = RLock(), Lock()
         self.news.clear()
+        self.errors, self.outages = {}, 0
+        if not self.away:
+            self.reason = ""
 
     def _next(self) -> float:
         return self._now() + random.uniform(*PAUSE_S)  # noqa: S311  # so that many processes do not come at once
 
-    def _note(self, event: Event, level: str, message: str, *values: object) -> None:
+    def _note(self, event: Event, level: str, message: str, *values: object, **fields: str) -> None:
         def tell() -> None:
-            self.log(level, message, *values)
+            self.log(level, message, *values, **fields)
             for follower in tuple(self._followers):
                 try:
                     follower(event)
@@ -172,9 +183,9 @@ class Health:
 
         self.news.append(tell)
 
-    @staticmethod
-    def log(level: str, message: str, *values: object) -> None:
-        """Write a line to the log of stores."""
+    def log(self, level: str, message: str, *values: object, **fields: str) -> None:
+        """Write a line to the log of stores; for programs, *fields* and the store are in it as `guardrail_...`."""
         from logging import getLogger  # only a store that has something to say needs it
 
-        getattr(getLogger("guardrail.store"), level)(message, *values)
+        extra = {f"guardrail_{name}": value for name, value in {"store": self.store, **fields}.items()}
+        getattr(getLogger("guardrail.store"), level)(message, *values, extra=extra)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from guardrail.clock import Clock
     from guardrail.core.limit import Charge, Limit, State
     from guardrail.telemetry.events import Event
+    from guardrail.telemetry.snapshot import StoreSnapshot
 
 
 class Check(NamedTuple):
@@ -108,6 +109,10 @@ class Store(Protocol):
 
     def live_processes(self) -> int:
         """Return how many processes share the store, as last known; at least 1. Never waits."""
+        ...
+
+    def snapshot(self) -> StoreSnapshot:
+        """Return how the store is, and has been since this process began. Never waits."""
         ...
 
     def follow(self, tell: Callable[[Event], object]) -> None:

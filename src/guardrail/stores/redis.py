@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from guardrail.stores.protocol import Check, Refund
     from guardrail.stores.thread_line import ThreadLine
     from guardrail.telemetry.events import Event
+    from guardrail.telemetry.snapshot import StoreSnapshot
 
 MISSING = 'a store on Redis needs redis-py: pip install "guardrail-py[redis]"'
 ON_A_LOOP = (
@@ -133,6 +134,10 @@ class RedisStore:
 
     def live_processes(self) -> int:
         return self._server.heartbeat.live
+
+    def snapshot(self) -> StoreSnapshot:
+        self._own()  # a child begins at 0
+        return self._server.snapshot()
 
     def follow(self, tell: Callable[[Event], object]) -> None:
         self._health.follow(tell)

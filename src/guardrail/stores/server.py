@@ -12,6 +12,7 @@ from guardrail.stores.contact import fault_of_reply, rights_of
 from guardrail.stores.frames import Frames
 from guardrail.stores.health import Health
 from guardrail.stores.heartbeat import Heartbeat
+from guardrail.telemetry.histogram import Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from guardrail.clock import Clock
     from guardrail.stores.contact import Fault
     from guardrail.stores.url import StoreUrl
+    from guardrail.telemetry.snapshot import StoreSnapshot
 
 LEAST_DIAL_S = 0.8  # below a second: one that began when the server came back must not keep the next one waiting
 
@@ -33,6 +35,7 @@ class Server:
         took_s: How long connecting took the last time; None: it has never succeeded.
         rights: What the user of the URL must be allowed, as ACL rules.
         followers: Are told of each state to which something was given back, or charged after the fact.
+        seconds: How long it took to answer, over all connections.
     """
 
     __slots__ = (
@@ -43,6 +46,7 @@ class Server:
         "health",
         "heartbeat",
         "rights",
+        "seconds",
         "timeout_s",
         "took_s",
         "url",
@@ -59,6 +63,7 @@ class Server:
         self.heartbeat = Heartbeat(url.prefix)
         self.rights = rights_of(url.prefix, url.settings)
         self.followers: list[Callable[[str], object]] = []
+        self.seconds = Histogram()
 
     def deadline(self) -> float:
         """Return until when a call that begins now may take, in seconds of the monotonic clock."""
@@ -88,7 +93,22 @@ class Server:
         """Say what an error reply of the server means."""
         return fault_of_reply(text, self.rights)
 
+    def snapshot(self) -> StoreSnapshot:
+        """Return how the server is, and has been since this process began."""
+        from guardrail.telemetry.snapshot import StoreSnapshot  # only who looks needs it
+
+        health = self.health
+        return StoreSnapshot(
+            store=health.store,
+            available=not health.away,
+            reason=health.reason,
+            outages=health.outages,
+            errors=health.errors.copy(),
+            seconds=self.seconds.view(),
+        )
+
     def after_fork(self) -> None:
         """Start again in a child: it is a process of its own, and its breaker's lock is free."""
+        self.seconds.clear()
         self.health.after_fork()
         self.heartbeat = Heartbeat(self.url.prefix)

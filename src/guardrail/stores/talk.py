@@ -93,8 +93,8 @@ class Talk:
     def board(self, flight: AnyFlight) -> None:
         """Ask what a flight carries, and send along what is due besides."""
         within, self.busy = self.busy, True
-        heartbeat = self.server.heartbeat
-        if heartbeat.due < monotonic() and flight.orders:
+        heartbeat, flight.sent_s = self.server.heartbeat, monotonic()
+        if heartbeat.due < flight.sent_s and flight.orders:
             heartbeat.beat(self)
         self.ask(flight.words, flight)
         self.busy = within

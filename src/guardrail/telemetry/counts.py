@@ -6,7 +6,7 @@ counts as `__other__`. Whoever counts holds the ledger's lock, or calls nothing 
 
 from __future__ import annotations
 
-from random import randrange
+from random import getrandbits
 from threading import Lock
 
 from guardrail.telemetry.histogram import Histogram
@@ -20,44 +20,46 @@ SAMPLED = 64  # of so many allowed calls, one on average is looked at for its ke
 
 
 class HotKeys:
-    """Know which keys of one rule are called with most, and which are refused most.
+    """Know which keys of one rule are called with most, and which are refused most. Safe from any thread; never waits.
 
-    Who finds the lock taken leaves it at that: it may be held further down the same stack, by what a finalizer or a
-    signal handler interrupted.
+    Who finds another one writing leaves it at that: it may be further down the same stack, interrupted by a finalizer
+    or a signal handler. What a handler breaks off by raising is thrown away: half of it may have been written.
     """
 
-    __slots__ = ("_calls", "_lock", "_refusals")
+    __slots__ = ("_kept",)
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
         """Begin afresh, with a new lock: in a forked child, a thread of the parent may hold the old one."""
-        self._calls = Sketch(MOST_KEYS)
-        self._refusals = Sketch(MOST_KEYS)
-        self._lock = Lock()
+        self._kept = (Lock(), Sketch(MOST_KEYS), Sketch(MOST_KEYS))
 
     def called(self, key: str, times: int) -> None:
         """Count calls with this key, whatever came of them."""
-        self._add(self._calls, key, times)
+        self._add(key, times, refused=False)
 
     def refused(self, key: str) -> None:
         """Count a call with this key that was refused, or would have been."""
-        self._add(self._calls, key, 1)
-        self._add(self._refusals, key, 1)
+        self._add(key, 1, refused=True)
 
     def top(self, most: int) -> list[tuple[Counted, int]]:
         """Return the keys called with most, each with how often it was refused."""
-        with self._lock:
-            refused = {one.key: one.times for one in self._refusals.top(MOST_KEYS)}
-            return [(one, refused.get(one.key, 0)) for one in self._calls.top(most)]
+        _, calls, refusals = self._kept
+        refused = {one.key: one.times for one in refusals.top(MOST_KEYS)}
+        return [(one, min(one.times, refused.get(one.key, 0))) for one in calls.top(most)]
 
-    def _add(self, sketch: Sketch, key: str, times: int) -> None:
-        if self._lock.acquire(blocking=False):
-            try:
-                sketch.add(key, times)
-            finally:
-                self._lock.release()
+    def _add(self, key: str, times: int, *, refused: bool) -> None:
+        lock, calls, refusals = self._kept
+        try:
+            if lock.acquire(blocking=False):
+                calls.add(key, times)
+                if refused:
+                    refusals.add(key)
+                lock.release()
+        except BaseException:
+            self.clear()
+            raise
 
 
 class Tally:
@@ -87,11 +89,21 @@ class Tally:
         self.allowed = self.refused = self.shadow_refused = self.errors = 0
         self.due = self._sampled = 0
 
+    def let_in(self, key: str) -> None:
+        """Count a call that goes ahead."""
+        self.allowed += 1
+        if self.allowed >= self.due:
+            self.sample(key)
+
     def sample(self, key: str) -> None:
-        """Count the key of an allowed call for all those since the last one that was looked at."""
+        """Count the key of an allowed call for all those since the last one that was looked at.
+
+        One without a key counts too: those before it are not the next key's.
+        """
         times, self._sampled = self.allowed - self._sampled, self.allowed
-        self.due = self.allowed + randrange(1, 2 * SAMPLED)  # noqa: S311  # at random: keys that come in turns are all seen
-        self._keys.called(key, max(1, times))
+        self.due = self.allowed + 1 + getrandbits(SAMPLED.bit_length())  # at random: keys that come in turns are all seen
+        if key:
+            self._keys.called(key, max(1, times))
 
     def keep_out(self, key: str, *, watching: bool) -> None:
         """Count a call that was refused, or would have been."""
@@ -99,7 +111,8 @@ class Tally:
             self.shadow_refused += 1
         else:
             self.refused += 1
-        self._keys.refused(key)
+        if key:
+            self._keys.refused(key)
 
 
 class Counts:

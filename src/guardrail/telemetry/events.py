@@ -37,12 +37,17 @@ class BreakerMoved:
     Attributes:
         breaker: The rule's name, followed by `/key value` where the rule keeps several breakers.
         reason: Why, as a sentence.
+        rule: The rule's name alone.
+        resource: What the breaker is for, where the rule keeps one for each resource; None: its key may be a secret, or
+            it has none.
     """
 
     breaker: str
     from_state: str
     to_state: str
     reason: str
+    rule: str = ""
+    resource: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """The most frequent keys of a stream, in bounded memory: a space-saving sketch.
 
 Law: a key that was counted more than `total / size` times is in it; a count is too high by at most its `error`, and
-never too low. Source: Metwally, Agrawal, El Abbadi, "Efficient computation of frequent and top-k elements" (2005).
+never too low, and no error is above `total / size`. Source: Metwally, Agrawal, El Abbadi, "Efficient computation of
+frequent and top-k elements" (2005).
 """
 
 from __future__ import annotations
 
-from heapq import nlargest
+from heapq import heapify, heapreplace, nlargest
 from typing import NamedTuple
 
 
@@ -19,19 +20,18 @@ class Counted(NamedTuple):
 
 
 class Sketch:
-    """Count keys, keeping the most frequent ones."""
+    """Count keys, keeping the most frequent ones. One writer at a time; it can be read meanwhile, from any thread."""
 
-    __slots__ = ("_counts", "_errors", "_least", "_rare", "_size")
+    __slots__ = ("_counts", "_errors", "_rarest", "_size")
 
     def __init__(self, size: int = 1_000) -> None:
         self._size = size
         self._counts: dict[str, int] = {}
         self._errors: dict[str, int] = {}
-        self._least = 0  # the smallest count when it was last looked for
-        self._rare: list[str] = []  # the keys that had it then; it grows, so they are looked for seldom
+        self._rarest: list[tuple[int, str]] = []  # a heap of all keys with counts they once had, from when it is full
 
     def add(self, key: str, times: int = 1) -> None:
-        """Count *key* this many times."""
+        """Count *key* this many times, at least once."""
         counts = self._counts
         if key in counts:
             counts[key] += times
@@ -42,22 +42,21 @@ class Sketch:
 
     def top(self, most: int) -> list[Counted]:
         """Return the most frequent keys, the surest first."""
-        found = (Counted(key, times, self._errors.get(key, 0)) for key, times in self._counts.items())
+        counts, errors = self._counts.copy(), self._errors.copy()
+        found = (Counted(key, times, errors.get(key, 0)) for key, times in counts.items())
         return nlargest(most, found, key=lambda one: (one.times, -one.error, one.key))
 
     def _replace(self, key: str, times: int) -> None:
         """Let *key* take the place of a least frequent one, and its count."""
-        counts = self._counts
-        gone = self._rarest()
+        counts, heap = self._counts, self._rarest
+        if not heap:
+            heap += [(count, known) for known, count in counts.items()]
+            heapify(heap)
+        least, gone = heap[0]
+        while counts[gone] != least:  # it was counted since; each time that happened pays for one turn of this
+            heapreplace(heap, (counts[gone], gone))
+            least, gone = heap[0]
         del counts[gone]
         self._errors.pop(gone, None)
-        counts[key], self._errors[key] = self._least + times, self._least
-
-    def _rarest(self) -> str:
-        while True:
-            while self._rare:
-                key = self._rare.pop()
-                if self._counts.get(key) == self._least:
-                    return key
-            self._least = min(self._counts.values())
-            self._rare = [key for key, times in self._counts.items() if times == self._least]
+        self._errors[key], counts[key] = least, least + times
+        heapreplace(heap, (least + times, key))

@@ -7,16 +7,14 @@ the command line read this, and nothing else of a guard.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
-
-from guardrail.core.breaker_state import BreakerSnapshot, Phase
-from guardrail.core.verdict import Kind
-from guardrail.telemetry.histogram import Distribution
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Status = Literal["ok", "degraded", "failing"]
+    from guardrail.core.breaker_state import BreakerSnapshot, Phase
+    from guardrail.core.verdict import Kind
+    from guardrail.telemetry.histogram import Distribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +43,10 @@ class RuleSnapshot:
 
     Attributes:
         text: Its numbers, such as `100/min`.
-        source: Where it stands: `file:line`, or `code`.
+        source: Where it stands: a file or folder, or `code`.
         mode: `enforce`, `shadow` or `off`, the guard's own mode taken into account.
         enforced: The share of keys for which it is enforced, from 0 to 1.
+        on_store_error: What decides while the store cannot be asked; None: the rule counts in this process.
         keys: How many keys have a state in this process; None: the rule has no key.
         allowed: As in RuleCounts, over all resources; so are the next three.
         would_refuse: The share of calls it was asked about that it refused, or would have if it did not just watch.
@@ -61,6 +60,7 @@ class RuleSnapshot:
     source: str
     mode: str
     enforced: float
+    on_store_error: str | None
     keys: int | None
     allowed: int
     refused: int
@@ -202,23 +202,3 @@ class Snapshot:
                 for (before, after), count in breakers["transitions"].items()
             ]
         return plain
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """Say whether a service can rely on its guard, for a readiness endpoint.
-
-    Attributes:
-        status: `ok`; `degraded`: calls are decided, but not as the rules ask for; `failing`: a rule keeps out every call.
-        reasons: Why, one sentence each.
-    """
-
-    status: Status
-    reasons: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        return self.status != "failing"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
-        return asdict(self)

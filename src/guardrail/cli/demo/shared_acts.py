@@ -54,7 +54,7 @@ async def _outage(stage: Branches) -> list[Check]:
     await stage.watch(2.5)
     answers = [one for one in history.since(mark) if one.sent >= paused_at]
     later = [one for one in answers if one.sent >= known_at]
-    mallorys = [one for one in answers if one.client == "mallory"]
+    mallorys = [one for one in later if one.client == "mallory"]  # until then, refusals remembered from Redis go on
     return [
         shared_checks.noticed(paused_at, _outages(stage)),
         shared_checks.held_to_shares(SEARCH_RATE, SEARCH, PROCESSES, mallorys),

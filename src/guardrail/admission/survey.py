@@ -1,0 +1,167 @@
+"""Survey: what can be seen of a guard, put together when somebody looks.
+
+Law: looking changes nothing, and holds the lock no longer than it takes to copy references; who looks at a busy guard may
+see a count of now beside one of a moment ago.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from guardrail.admission.call import tag_of
+from guardrail.admission.limit_states import KeyedStates
+from guardrail.admission.object_states import BreakerStates
+from guardrail.admission.stock import breaker_names, only_key
+from guardrail.telemetry.snapshot import (
+    BreakerRuleSnapshot,
+    BulkheadRuleSnapshot,
+    HotKey,
+    Latency,
+    RuleCounts,
+    RuleSnapshot,
+    Snapshot,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from guardrail.admission.in_force import Effective
+    from guardrail.admission.ledger import Ledger
+    from guardrail.admission.stock import Stock
+    from guardrail.core.breaker_state import Phase
+    from guardrail.rules.model import Rule
+    from guardrail.rules.ruleset import RuleSet
+    from guardrail.telemetry.snapshot import ReloadSnapshot, StoreSnapshot
+
+HOT_KEYS = 20  # of one rule
+NOTABLE = 20  # breakers of one rule
+PHASES: tuple[Phase, ...] = ("closed", "open", "half_open", "forced_open", "forced_closed")
+
+
+class Survey(NamedTuple):
+    """Hold what a guard is made of, as far as it can be seen."""
+
+    stock: Stock
+    mode: str
+    rules: RuleSet
+    named: Mapping[str, Effective]
+
+    @property
+    def ledger(self) -> Ledger:
+        """All state there is."""
+        return self.stock.ledger
+
+    def snapshot(self, reload: ReloadSnapshot, store: StoreSnapshot | None, *, show_keys: bool) -> Snapshot:
+        """Return all of it.
+
+        Args:
+            show_keys: Name the hottest keys as they are, and not by their hashes.
+        """
+        counts = self._counts()
+        effective = list(self.named.values())
+        return Snapshot(
+            at=self.ledger.clock.now_us() / 1_000_000,
+            pid=os.getpid(),
+            mode=self.mode,
+            reload=reload,
+            rules=tuple(self._rule(one, counts) for one in effective),
+            counts=tuple(counts),
+            breakers=tuple(self._breakers(one) for one in effective if one.rule.kind == "breaker"),
+            bulkheads=tuple(self._bulkheads(one) for one in effective if one.rule.kind == "bulkhead"),
+            hot_keys=tuple(self._hot_keys(show_keys=show_keys)),
+            store=store,
+            latencies=tuple(self._latencies()),
+        )
+
+    def _counts(self) -> list[RuleCounts]:
+        tallies = list(self.ledger.counts.tallies.values())
+        return [
+            RuleCounts(one.resource, one.rule, one.allowed, one.refused, one.shadow_refused, one.errors)
+            for one in tallies
+        ]
+
+    def _rule(self, effective: Effective, counts: Iterable[RuleCounts]) -> RuleSnapshot:
+        rule = effective.rule
+        mine = [one for one in counts if one.rule == rule.name]
+        allowed, refused = sum(one.allowed for one in mine), sum(one.refused for one in mine)
+        shadow_refused = sum(one.shadow_refused for one in mine)
+        asked = allowed + refused + shadow_refused
+        mode = _mode(rule, self.mode)
+        waits = self.ledger.counts.waits.get(rule.name)
+        return RuleSnapshot(
+            name=rule.name,
+            kind=rule.kind,
+            resource=tuple(rule.resource),
+            text=_text(rule),
+            source=(self.rules.source or "code") if self.rules.get(rule.name) is rule else "code",
+            mode=mode,
+            enforced=float(rule.enforce) if mode == "enforce" else 0.0,
+            on_store_error=rule.on_store_error if rule.kind == "limit" and self.stock.shared(effective) else None,
+            keys=self._keys(effective),
+            allowed=allowed,
+            refused=refused,
+            shadow_refused=shadow_refused,
+            errors=sum(one.errors for one in mine),
+            would_refuse=(refused + shadow_refused) / asked if asked else None,
+            waited=None if waits is None else waits.view(),
+        )
+
+    def _keys(self, effective: Effective) -> int | None:
+        rule, name = effective
+        if not rule.key:
+            return None
+        if rule.kind == "limit":
+            states = self.ledger.limits.get(name)
+            return len(states) if isinstance(states, KeyedStates) else 0
+        kept = (self.ledger.breakers if rule.kind == "breaker" else self.ledger.bulkheads).get(name)
+        return 0 if kept is None else len(kept.states)
+
+    def _breakers(self, effective: Effective) -> BreakerRuleSnapshot:
+        rule, name = effective
+        assert rule.kind == "breaker"
+        named, alone = breaker_names(rule), only_key(rule) is not None
+        with self.ledger as now_us:
+            states = self.ledger.breakers.get(name) or BreakerStates(rule.breaker())
+            kept = list(states.states.items())
+            telling = [(key, one) for key, one in kept if alone or one.phase != "closed"]
+            notable = {named(key).breaker: states.breaker.snapshot(one, now_us) for key, one in telling[:NOTABLE]}
+            totals, moves = states.totals(), dict(states.moves)
+        phases = Counter(one.phase for _, one in kept)
+        if alone and not kept:  # it exists from the start
+            phases["closed"] = 1
+        return BreakerRuleSnapshot(rule.name, {phase: phases[phase] for phase in PHASES}, moves, *totals, notable)
+
+    def _bulkheads(self, effective: Effective) -> BulkheadRuleSnapshot:
+        rule, name = effective
+        assert rule.kind == "bulkhead"
+        found = self.ledger.bulkheads.get(name)
+        kept = [] if found is None else list(found.states.values())
+        places = [one.in_use for one in kept]
+        waiting = sum(one.waiting for one in kept)
+        return BulkheadRuleSnapshot(
+            rule.name, sum(places), waiting, rule.max_concurrent, max(places, default=0), len(kept)
+        )
+
+    def _hot_keys(self, *, show_keys: bool) -> list[HotKey]:
+        return [
+            HotKey(rule, one.key if show_keys else tag_of(one.key), one.times, min(refused, one.times))
+            for rule, keys in list(self.ledger.counts.keys.items())
+            for one, refused in keys.top(HOT_KEYS)
+        ]
+
+    def _latencies(self) -> list[Latency]:
+        found = [(name, one.view()) for name, one in list(self.ledger.counts.latencies.items())]
+        return [Latency(name, one.quantile(0.5), one.quantile(0.95), one.quantile(0.99), one) for name, one in found]
+
+
+def _mode(rule: Rule, mode: str) -> str:
+    """Return the mode in which a rule is, under a guard's own one."""
+    return rule.mode if mode == "enforce" or rule.mode == "off" else mode
+
+
+def _text(rule: Rule) -> str:
+    if rule.kind == "limit":
+        return rule.rate.text
+    return str(rule.max_concurrent) if rule.kind == "bulkhead" else ""
