@@ -57,7 +57,7 @@ def limited(function: Callable[..., Any], host: Host, renewed: Renewed, otherwis
             return otherwise(args, kwargs)
         if deferred:
             drain()
-        return function(*args, **kwargs)
+        return function(*args, **kwargs) if kwargs else function(*args)  # an empty `**` still makes a dict
 
     return wrapper
 
@@ -103,7 +103,7 @@ def limited_by_key(
             tally.sample(key)
         if deferred:
             drain()
-        return function(*args, **kwargs)
+        return function(*args, **kwargs) if kwargs else function(*args)  # an empty `**` still makes a dict
 
     return wrapper
 
