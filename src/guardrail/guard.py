@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from guardrail.stores.protocol import Store
     from guardrail.telemetry.events import Listener
     from guardrail.telemetry.health import Health
+    from guardrail.telemetry.log import EventLog
     from guardrail.telemetry.snapshot import Snapshot
 
 
@@ -56,6 +57,7 @@ class Guard(Rulebook):
         max_keys: Most states that one limit keeps.
         measure_latency: Count how long calls take, by resource: p50, p95 and p99 in `snapshot()`. Every call then goes
             through the flow, which takes some 10 us.
+        log: What writes events to the loggers `guardrail.*`; default: an EventLog, which hashes keys.
 
     Raises:
         RuleError: The rules cannot be used; all mistakes are listed.
@@ -73,11 +75,16 @@ class Guard(Rulebook):
         mode: Literal["enforce", "shadow", "off"] = "enforce",
         max_keys: int = 250_000,
         measure_latency: bool = False,
+        log: EventLog | None = None,
         _host: Host | None = None,
     ) -> None:
         check_arguments(max_keys, listeners, clock)
         ledger = Ledger(
-            SystemClock() if clock is None else clock, max_keys, tuple(listeners), measures_latency=measure_latency
+            SystemClock() if clock is None else clock,
+            max_keys,
+            tuple(listeners),
+            log,
+            measures_latency=measure_latency,
         )
         shared_store = store_of(store)
         mode_in_force = os.environ.get("GUARDRAIL_MODE") or mode

@@ -42,7 +42,7 @@ class TestSnapshot:
         for user in ("u2", "u2"):
             guard.try_enter("r", {"user": user}).exit()
         plain = json.loads(json.dumps(guard.snapshot().to_dict()))
-        assert ["r/breaker/u1"] == list(plain["breakers"][0]["notable"])
+        assert [f"r/breaker/{tag_of('u1')}"] == list(plain["breakers"][0]["notable"])
         assert [{"from": "closed", "to": "forced_open", "count": 1}] == plain["breakers"][0]["transitions"]
 
     def test_no_longer_changes(self, clock):

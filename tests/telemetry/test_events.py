@@ -22,7 +22,7 @@ from guardrail.telemetry.events import (
 
 EVENTS = [
     CallRefused("orders", "per-user", "limit", "rate", Decision(allowed=False), shadow=False),
-    BreakerMoved("payments/breaker", "closed", "open", "failure rate 60 % >= 50 % over 10 calls"),
+    BreakerMoved("payments/breaker/a", "closed", "open", "failure rate 60 % >= 50 %", "payments/breaker", "a"),
     RulesReloaded("rules/", "b2", None),
     RulesRejected("rules/", FileNotFoundError(2, "gone")),
     KeysOverflowed("per-user", 10_000),

@@ -51,6 +51,16 @@ def test_a_listener_may_remove_itself():
     assert [FIRST] == told
 
 
+def test_where_the_log_fails_as_well_every_other_listener_still_hears_every_event(monkeypatch):
+    def full(record):
+        raise OSError("the disk is full")
+
+    told = []
+    monkeypatch.setattr(logging.getLogger("guardrail.listeners"), "handle", full)
+    notify([failing, told.append], [FIRST, SECOND])
+    assert [FIRST, SECOND] == told
+
+
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
 def test_what_ends_a_program_passes_through(end):
     def ending(event):

@@ -6,6 +6,7 @@ if somebody wants to hear it.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from guardrail.admission.limit_gate import AskedLimit
@@ -37,10 +38,10 @@ def count(attempt: Attempt) -> None:
 
 
 def tell_shadows(attempt: Attempt) -> None:
-    """Tell of each rule that only watches and would have refused the call. Inside a turn."""
+    """Tell of each rule that only watches and would have refused the call, once this turn is over."""
     for asked in attempt.asked():
         if asked.watching and asked.row is not None and asked.row.reason is not None:
-            _tell_shadow(attempt, asked, asked.row.reason)
+            attempt.ledger.afterwards(partial(_tell_shadow, attempt, asked, asked.row.reason))
 
 
 def concluded(permit: Permit, ledger: Ledger, resource: str) -> Permit:
@@ -57,7 +58,7 @@ def _tell_shadow(attempt: Attempt, asked: Asked, reason: Reason) -> None:
     logged = ledger.log.wants(gate.name)
     if logged or ledger.listeners:
         event = CallRefused(attempt.call.resource, gate.name, gate.kind, reason, attempt.decision(), shadow=True)
-        ledger.say(event, logged=logged)
+        ledger.announce(event, logged=logged)
 
 
 def _refused(resource: str, decision: Decision) -> CallRefused:

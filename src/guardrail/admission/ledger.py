@@ -43,7 +43,13 @@ class Ledger:
     """
 
     def __init__(
-        self, clock: Clock, max_keys: int, listeners: Sequence[Listener], *, measures_latency: bool = False
+        self,
+        clock: Clock,
+        max_keys: int,
+        listeners: Sequence[Listener],
+        log: EventLog | None = None,
+        *,
+        measures_latency: bool = False,
     ) -> None:
         self.clock = clock
         self.max_keys = max_keys
@@ -60,9 +66,9 @@ class Ledger:
         self._owner: int | None = None
         self.deferred: deque[Callable[[], None]] = deque()
         self.listeners = listeners
-        self.log = EventLog()
+        self.log = log or EventLog()
         self.counts = Counts(measures_latency=measures_latency)
-        self._news: list[tuple[Event, bool]] = []
+        self._news: list[Event] = []
         self._woken: list[Waiter] = []
         self._errands: list[Callable[[], None]] = []
 
@@ -115,16 +121,16 @@ class Ledger:
                 raise
             self._end()
 
-    def say(self, event: Event, *, logged: bool = True) -> None:
+    def say(self, event: Event) -> None:
         """Tell the listeners, and the log, once the lock is free."""
-        self._news.append((event, logged))
+        self._news.append(event)
 
     def announce(self, event: Event, *, logged: bool = True) -> None:
         """Tell the listeners, and the log, now. The lock is not held."""
         notify((self.log, *self.listeners) if logged else self.listeners, [event])
 
     def afterwards(self, errand: Callable[[], None]) -> None:
-        """Run *errand*, which talks to a store, once the lock is free."""
+        """Run *errand*, which talks to a store or a logger, once the lock is free."""
         self._errands.append(errand)
 
     def wake(self, waiter: Waiter) -> None:
@@ -164,6 +170,7 @@ class Ledger:
         for bulkheads in self.bulkheads.values():
             bulkheads.clear()
         self.counts.after_fork()
+        self.log.after_fork()
         for breakers in self.breakers.values():
             breakers.count_from_here()
             for health in breakers.states.values():
@@ -195,7 +202,7 @@ class Ledger:
         return True
 
     def _end(self) -> None:
-        news: Sequence[tuple[Event, bool]] = ()
+        news: Sequence[Event] = ()
         woken: Sequence[Waiter] = ()
         errands: Sequence[Callable[[], None]] = ()
         if self._leave():
@@ -210,5 +217,5 @@ class Ledger:
             waiter.rouse()
         for errand in errands:
             errand()
-        for event, logged in news:
-            self.announce(event, logged=logged)
+        for event in news:
+            self.announce(event)

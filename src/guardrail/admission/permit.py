@@ -61,9 +61,9 @@ class Permit:
         return self._decision
 
     @property
-    def holds_something(self) -> bool:
-        """Tell whether the end of the call matters: to a place, a breaker, or a charge for failures only."""
-        return self._attempt.holds_something
+    def awaits_end(self) -> bool:
+        """Tell whether the end of the call matters: to what it holds, or to whoever counts how long calls take."""
+        return self._attempt.holds_something or self._attempt.ledger.counts.measures_latency
 
     def standings(self) -> Sequence[Standing]:
         """Return what is left of each limit with a key, granted or not: what a header says, cheaper than a decision."""

@@ -45,7 +45,7 @@ class QuickPermit(Permit, ABC):
         return self._granted
 
     @property
-    def holds_something(self) -> bool:
+    def awaits_end(self) -> bool:
         return False
 
     def __del__(self) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from guardrail.admission.call import tag_of
 from guardrail.admission.limit_states import KeyedStates
-from guardrail.admission.object_states import BreakerStates
+from guardrail.admission.object_states import BreakerName, BreakerStates
 from guardrail.admission.stock import breaker_names, only_key
 from guardrail.telemetry.snapshot import (
     BreakerRuleSnapshot,
@@ -68,7 +68,7 @@ class Survey(NamedTuple):
             reload=reload,
             rules=tuple(self._rule(one, counts) for one in effective),
             counts=tuple(counts),
-            breakers=tuple(self._breakers(one) for one in effective if one.rule.kind == "breaker"),
+            breakers=tuple(self._breakers(one, show_keys=show_keys) for one in effective if one.rule.kind == "breaker"),
             bulkheads=tuple(self._bulkheads(one) for one in effective if one.rule.kind == "bulkhead"),
             hot_keys=tuple(self._hot_keys(show_keys=show_keys)),
             store=store,
@@ -118,7 +118,7 @@ class Survey(NamedTuple):
         kept = (self.ledger.breakers if rule.kind == "breaker" else self.ledger.bulkheads).get(name)
         return 0 if kept is None else len(kept.states)
 
-    def _breakers(self, effective: Effective) -> BreakerRuleSnapshot:
+    def _breakers(self, effective: Effective, *, show_keys: bool) -> BreakerRuleSnapshot:
         rule, name = effective
         assert rule.kind == "breaker"
         named, alone = breaker_names(rule), only_key(rule) is not None
@@ -126,7 +126,10 @@ class Survey(NamedTuple):
             states = self.ledger.breakers.get(name) or BreakerStates(rule.breaker())
             kept = list(states.states.items())
             telling = [(key, one) for key, one in kept if alone or one.phase != "closed"]
-            notable = {named(key).breaker: states.breaker.snapshot(one, now_us) for key, one in telling[:NOTABLE]}
+            notable = {
+                _shown(named(key), key, show_keys=show_keys): states.breaker.snapshot(one, now_us)
+                for key, one in telling[:NOTABLE]
+            }
             totals, moves = states.totals(), dict(states.moves)
         phases = Counter(one.phase for _, one in kept)
         if alone and not kept:  # it exists from the start
@@ -154,6 +157,12 @@ class Survey(NamedTuple):
     def _latencies(self) -> list[Latency]:
         found = [(name, one.view()) for name, one in list(self.ledger.counts.latencies.items())]
         return [Latency(name, one.quantile(0.5), one.quantile(0.95), one.quantile(0.99), one) for name, one in found]
+
+
+def _shown(name: BreakerName, key: str, *, show_keys: bool) -> str:
+    """Return the name of a breaker, its key hashed unless it is a resource."""
+    is_open = show_keys or name.breaker == name.rule or name.resource is not None
+    return name.breaker if is_open else f"{name.rule}/{tag_of(key)}"
 
 
 def _mode(rule: Rule, mode: str) -> str:

@@ -25,18 +25,19 @@ class Line:
     Attributes:
         numbers: Every question takes one, which counts it, whatever is answered.
         told: The highest number that a granted line has accounted for.
-        due: When all lines granted so far would have been written at an even pace.
-        opens: When the next line may be granted.
+        due_us: When all lines granted so far would have been written at an even pace.
+        opens: When the next line may be granted, in seconds.
         owed: For each line that was granted and not yet written, how many were left out before it.
         lock: Taken for a moment by whoever may be granted a line, and never waited for.
     """
 
-    __slots__ = ("due", "lock", "numbers", "opens", "owed", "told")
+    __slots__ = ("due_us", "lock", "numbers", "opens", "owed", "told")
 
     def __init__(self) -> None:
         self.numbers = count(1)
         self.told = 0
-        self.due = self.opens = float("-inf")
+        self.due_us = 0
+        self.opens = float("-inf")
         self.owed: deque[int] = deque(maxlen=MOST_NAMES)
         self.lock = Lock()
 
@@ -50,11 +51,11 @@ class Sampler:
         now: Seconds on a clock that does not step back.
     """
 
-    __slots__ = ("_every_s", "_lines", "_now", "_slack_s")
+    __slots__ = ("_every_us", "_lines", "_now", "_slack_us")
 
     def __init__(self, every_s: float, burst: int, now: Callable[[], float]) -> None:
-        self._every_s = every_s
-        self._slack_s = every_s * (burst - 1)
+        self._every_us = round(every_s * 1_000_000)
+        self._slack_us = self._every_us * (burst - 1)
         self._now = now
         self._lines: dict[str, Line] = {}
 
@@ -84,8 +85,8 @@ class Sampler:
             if granted:
                 granted = now >= line.opens  # another thread may have had it since
                 if granted:
-                    line.due = max(line.due, now) + self._every_s
-                    line.opens = line.due - self._slack_s
+                    line.due_us = max(line.due_us, int(now * 1_000_000)) + self._every_us
+                    line.opens = (line.due_us - self._slack_us) / 1_000_000
                     line.owed.append(max(0, number - line.told - 1))
                     line.told = max(line.told, number)
                 line.lock.release()

@@ -121,7 +121,7 @@ class _Together:
 def _encoder(accept: str | None) -> tuple[Callable[[Collector], bytes], str]:
     try:
         return choose_encoder(accept or "")
-    except ValueError:  # a version that is no number
+    except (TypeError, ValueError):  # a version that is no number
         return choose_encoder("")
 
 
