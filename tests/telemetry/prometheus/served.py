@@ -65,6 +65,10 @@ class Served:
     def metrics(self):
         return series(self.get("/metrics").decode())
 
+    def counted(self):
+        """Return how many calls are shown; where all is settled, these are all."""
+        return int(self.metrics().get(SERIES["allowed"], 0))
+
     def work(self, times):
         """Let *times* calls in, and return how many each worker took."""
         return Counter(int(self.get("/work")) for _ in range(times))

@@ -14,7 +14,7 @@ async def app(scope, receive, send):
     status, fields, body = 200, [], str(os.getpid()).encode()
     if scope["path"] == "/metrics":
         accept = dict(scope["headers"]).get(b"accept", b"").decode()
-        status, fields, body = await asyncio.to_thread(page.answer, accept)
+        status, fields, body = await page.aanswer(accept)
     elif scope["path"] == "/hold":
         await asyncio.to_thread(hold, scope["query_string"].decode())
     else:

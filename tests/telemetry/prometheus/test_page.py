@@ -1,5 +1,6 @@
 """What `/metrics` answers, and what becomes of scrapes that fail, hang, or are read slowly: calls never notice."""
 
+import asyncio
 import socket
 from threading import Event, Thread
 
@@ -210,6 +211,20 @@ def test_nothing_is_held_while_a_client_reads_slowly(registry):
             pass
         sender.join(PATIENCE)
         assert not sender.is_alive()
+
+
+def test_tasks_go_on_while_a_scrape_hangs(registry):
+    stuck = Stuck(ONE)
+    metrics = MetricsPage(stuck, registry)
+
+    async def scrape():
+        scraping = asyncio.create_task(metrics.aanswer())
+        while not stuck.begun.is_set():
+            await asyncio.sleep(0)
+        stuck.may_end.set()
+        return await scraping
+
+    assert 1 == shown(asyncio.run(scrape()))[ALLOWED]
 
 
 def test_a_page_of_what_is_no_guard():

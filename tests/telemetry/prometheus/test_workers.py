@@ -13,9 +13,10 @@ from tests.telemetry.prometheus.served import COMMANDS, PATIENCE, WORKERS, servi
 CALLS = 60
 
 
-@pytest.fixture(params=COMMANDS)
-def served(request, tmp_path):
-    with serving(request.param, tmp_path) as found:
+@pytest.fixture(scope="module", params=COMMANDS)
+def served(request, tmp_path_factory):
+    """A server of each kind, for all tests; each leaves it settled."""
+    with serving(request.param, tmp_path_factory.mktemp("metrics")) as found:
         yield found
 
 
@@ -59,8 +60,9 @@ def held(served, flag):
 
 
 def test_workers_are_added_up_and_the_dead_stay_counted(served):
+    total = served.counted()
     done = served.work(CALLS) + served.work_everywhere()
-    total = done.total()
+    total += done.total()
     assert WORKERS == len(done)
     served.settled(allowed=total, succeeded=total, closed=WORKERS, places=5 * WORKERS)
 

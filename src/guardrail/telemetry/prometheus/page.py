@@ -47,7 +47,7 @@ class MetricsPage:
     """Answer scrapes: with the metrics of a guard, and with all else that a registry shows.
 
     In multi-process mode these are those of all processes; the guard is then registered, so a page is made in every worker,
-    or before they are forked. Safe from any thread; a scrape takes milliseconds, so not for the thread of an event loop.
+    or before they are forked. Safe from any thread; a scrape takes milliseconds, so tasks ask `aanswer`.
 
     Args:
         guard: None: whichever is the default one then.
@@ -78,6 +78,12 @@ class MetricsPage:
             return _answer(500, TEXT, b"guardrail: metrics cannot be shown; the log says why\n")
         finally:
             turn.release()
+
+    async def aanswer(self, accept: str | None = None) -> Answer:
+        """Return what `answer` does, without holding up the event loop."""
+        from asyncio import to_thread  # only tasks need it
+
+        return await to_thread(self.answer, accept)
 
 
 def exposition(shown: Seen | Collector | None = None, accept: str | None = None) -> tuple[str, bytes]:
