@@ -56,7 +56,9 @@ def guarded(decorate: Callable[[Guard], Any]) -> Any:
         if shape is None:
             return function
         plan = binding.current()
-        return shape(binding.function, binding.host, lambda: plan.numbers, lambda args, kwargs: function(*args, **kwargs))
+        return shape(
+            binding.function, binding.host, lambda: plan.numbers, lambda args, kwargs: function(*args, **kwargs)
+        )
     finally:
         for name, real in kept.items():
             setattr(compiled, name, real)

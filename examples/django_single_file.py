@@ -11,6 +11,7 @@ Prints:
 
 import sys
 from collections.abc import Callable
+from logging import getLogger
 
 from django.conf import settings
 from django.core.management import execute_from_command_line
@@ -82,6 +83,7 @@ settings.configure(
 if __name__ == "__main__" and len(sys.argv) > 1:
     execute_from_command_line(sys.argv)
 elif __name__ == "__main__":
+    getLogger("django.request").setLevel("ERROR")  # it warns of each 429
     client = Client()
     for name, times in (("ann", 3), ("bob", 3), ("", 2)):
         answers = [client.get(f"/orders/{number}/", headers={"X-User": name}) for number in range(times)]

@@ -17,7 +17,7 @@ from typing import Annotated
 import httpx
 from fastapi import Depends, FastAPI, Header, HTTPException
 
-from guardrail import Guard, limit
+from guardrail import Guard
 from guardrail.adapters.fastapi import install
 
 guard = Guard(
@@ -38,14 +38,14 @@ rules:
     key: user.name
     when: {user.plan: paid}
 
-  - name: knocking
+  - name: strangers                         # who knocks again and again is limited too
     resource: "* /v1/**"
     kind: limit
     rate: 3/min
     key: client.ip
     when: {user.plan: ["!free", "!paid"]}
 
-  - name: reports
+  - name: reports                           # for all together: so many at once
     resource: GET /v1/reports/{report}
     kind: bulkhead
     max_concurrent: 4
@@ -56,13 +56,14 @@ PLANS = {"ann": "free", "bob": "paid"}
 
 
 async def current_user(x_user: Annotated[str | None, Header()] = None) -> dict[str, str]:
+    """Say who is calling: rules see what this returns as `user`, and `user.name`, `user.plan`."""
     if x_user not in PLANS:
         raise HTTPException(401)
     return {"name": x_user, "plan": PLANS[x_user]}
 
 
 app = FastAPI()
-install(app, guard, user=current_user)
+install(app, guard, user=current_user)  # the one line
 
 
 @app.get("/v1/reports/{report}")
@@ -71,7 +72,7 @@ async def report(report: int, user: Annotated[dict[str, str], Depends(current_us
 
 
 @app.get("/export")
-@limit("1/min", key="client.ip")  # no `request` parameter: the middleware knows
+@guard.limit("1/min", key="client.ip")  # no `request` parameter: the middleware knows who is calling
 def export() -> str:
     return "everything"
 

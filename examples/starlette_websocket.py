@@ -72,7 +72,7 @@ async def enter(address: str, name: str) -> ClientConnection | None:
 
 async def main() -> None:
     async with serving() as address:
-        ann, _, _ = [await enter(address, name) for name in ("ann", "bob", "cid")]
+        ann, _bob, _cid = [await enter(address, name) for name in ("ann", "bob", "cid")]
         assert ann is not None
         print("ann leaves")
         await ann.close()

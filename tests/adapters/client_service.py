@@ -24,12 +24,17 @@ class Answer(NamedTuple):
 
 
 class Service:
-    """Give the answers in `script` one after another, then 200s; `seen` are the request lines that came."""
+    """Give the answers in `script` one after another, then 200s.
+
+    `seen` are the request lines that came, `uploads` the sizes of their bodies, `sent` those of the answers that are out.
+    """
 
     def __init__(self, port):
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.seen = []
+        self.uploads = []
+        self.sent = []
         self.script = deque()
         self.go_on = threading.Event()
 
@@ -46,6 +51,8 @@ def running():
 
         def do_GET(self):
             service.seen.append(f"{self.command} {self.path}")
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            service.uploads.extend([len(body)] if body else [])
             answer = service.script.popleft() if service.script else Answer()
             if answer.silent:
                 self.close_connection = True
@@ -66,6 +73,7 @@ def running():
                 self.wfile.flush()
                 service.go_on.wait(20)
             self.wfile.write(answer.body[half:])
+            service.sent.append(len(answer.body))
 
         do_POST = do_GET  # noqa: N815  # the name that http.server looks for
 

@@ -1,5 +1,7 @@
 """A Django project for the tests: settings, users without a database, and views of every kind."""
 
+import asyncio
+
 import django
 from django.conf import settings
 
@@ -21,7 +23,9 @@ from asgiref.sync import iscoroutinefunction
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import include, path, re_path
 from django.utils.decorators import sync_and_async_middleware
+from django.utils.deprecation import MiddlewareMixin
 
+from guardrail import Refused
 from tests.adapters.wire import guard_of, inside
 
 IP = {"REMOTE_ADDR": "203.0.113.9"}
@@ -75,6 +79,57 @@ def authenticating(get_response):
     return middleware
 
 
+@sync_and_async_middleware
+def limiting(get_response):
+    """Has a limit of its own, before the view or behind it, and lets its refusal escape."""
+
+    def limit(request, where):
+        if request.headers.get("X-Limited") == where:
+            current["limit"]()
+
+    if iscoroutinefunction(get_response):
+
+        async def middleware(request):
+            limit(request, "before")
+            response = await get_response(request)
+            limit(request, "behind")
+            return response
+
+    else:
+
+        def middleware(request):
+            limit(request, "before")
+            response = get_response(request)
+            limit(request, "behind")
+            return response
+
+    return middleware
+
+
+class Apologizing(MiddlewareMixin):
+    """Has an answer of its own to errors of those further in."""
+
+    def process_response(self, request, response):
+        return HttpResponse("sorry", status=418) if response.status_code == 500 else response
+
+
+class Stumbling(MiddlewareMixin):
+    """Is not prepared for errors of those further in."""
+
+    def process_response(self, request, response):
+        if response.status_code == 500:
+            raise KeyError("no")
+        return response
+
+
+class Looking(MiddlewareMixin):
+    """Has a limit of its own once the view is known."""
+
+    def process_view(self, request, *_):
+        if request.headers.get("X-Limited") == "view":
+            current["limit"]()
+
+
 def view(request, **kwargs):
     return HttpResponse(f"hello {sorted(kwargs.items())}")
 
@@ -90,6 +145,57 @@ def failing(request):
 def limited(request):
     with current["guard"].enter("inner"):
         return HttpResponse("in")
+
+
+async def gathered(request):
+    """Lets a group escape, as a TaskGroup does."""
+    try:
+        current["limit"]()
+    except Refused as refused:
+        raise ExceptionGroup("tasks", [refused]) from None
+    return HttpResponse("gathered")
+
+
+def upload(request):
+    return HttpResponse(str(len(request.read())))
+
+
+def calling(request):
+    current["limit"]()
+    return HttpResponse("called")
+
+
+def counting(request):
+    def count():
+        for number in "12":
+            current["seen"].append(f"view has {number}")
+            yield number
+
+    return StreamingHttpResponse(count())
+
+
+async def acounting(request):
+    async def count():
+        for number in "12":
+            current["seen"].append(f"view has {number}")
+            yield number
+
+    return StreamingHttpResponse(count())
+
+
+async def waiting(request):
+    current["seen"].append("inside")
+    await asyncio.Event().wait()
+
+
+async def endless(request):
+    async def forever():
+        while True:
+            yield "x"
+            current["seen"].append("inside")
+            await asyncio.sleep(0)
+
+    return StreamingHttpResponse(forever())
 
 
 def chunks():
@@ -118,6 +224,13 @@ urlpatterns = [
     path("async/", async_view),
     path("failing/", failing),
     path("limited/", limited),
+    path("gathered/", gathered),
+    path("upload/", upload),
+    path("calling/", calling),
+    path("counting/", counting),
+    path("acounting/", acounting),
+    path("waiting/", waiting),
+    path("endless/", endless),
     path("stream/", stream),
     path("astream/", async_stream),
     path("healthz", view),

@@ -6,6 +6,7 @@ import time
 
 import grpc
 
+from guardrail import Refused
 from guardrail.admission.ambient import around
 
 IN_TIME_S = 20
@@ -43,6 +44,15 @@ def in_threads(log):
         context.set_trailing_metadata((("x-mine", "1"),))
         with log.inner.enter(request.decode()), log.inner.enter(request.decode()):
             return b""
+
+    def fan_out(request, context):
+        failed = [ValueError("a bug")] if request == b"bug" else []
+        for _ in range(3):
+            try:
+                log.inner.enter("fan").__enter__()
+            except Refused as refused:
+                failed.append(refused)
+        raise ExceptionGroup("all at once", failed)
 
     def wait(request, context):
         log.entered.release()
@@ -100,6 +110,21 @@ def in_tasks(log):
         context.set_trailing_metadata((("x-mine", "1"),))
         async with log.inner.enter(request.decode()), log.inner.enter(request.decode()):
             return b""
+
+    async def fan_out(request, context):
+        async def one():
+            async with log.inner.enter("fan"):
+                await asyncio.Event().wait()
+
+        async def bug():
+            raise ValueError("a bug")
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(3):
+                tasks.create_task(one())
+            if request == b"bug":
+                tasks.create_task(bug())
+        return b""
 
     async def wait(request, context):
         log.entered.release()

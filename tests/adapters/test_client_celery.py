@@ -1,5 +1,8 @@
 """Celery: tasks that are refused come back when `retry_after` is over."""
 
+from contextlib import contextmanager
+from logging import getLogger
+
 import pytest
 from celery import Celery, chain
 from celery.contrib.testing.worker import start_worker
@@ -13,6 +16,7 @@ PATIENCE = 20.0
 RULES = [
     {"resource": "room", "kind": "bulkhead", "max_concurrent": 1},
     {"resource": "small", "kind": "limit", "rate": "1/s"},
+    {"resource": "slow", "kind": "limit", "rate": "1 per 200ms"},
 ]
 
 
@@ -71,8 +75,30 @@ class Office:
             self.runs.append(task.request.retries)
             raise OSError("no route")
 
+        @app.task(shared=False)
+        @retry_refused
+        def gather():
+            self.runs.append("gather")
+            try:
+                with guard.enter("slow"):
+                    return "gathered"
+            except RateLimited as refused:
+                raise ExceptionGroup("tasks", [refused]) from None
+
         self.send, self.add, self.persist, self.give_up = send, add, persist, give_up
-        self.visit, self.overdo, self.call = visit, overdo, call
+        self.visit, self.overdo, self.call, self.gather = visit, overdo, call, gather
+
+
+@contextmanager
+def own_logging():
+    """Give the others their logging back, which a worker sets up for the whole process."""
+    root = getLogger()
+    level, handlers = root.level, list(root.handlers)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.handlers[:] = handlers
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +109,7 @@ def open_office():
         stuck.apply([{"name": "stuck", "resource": "stuck", "kind": "limit", "rate": "1 per 10ms"}])
         stuck.try_enter("stuck").exit()
         office = Office(app, guard, stuck)
-        with start_worker(app, pool="solo", concurrency=1, perform_ping_check=False, loglevel="ERROR"):
+        with own_logging(), start_worker(app, pool="solo", concurrency=1, perform_ping_check=False, loglevel="ERROR"):
             yield office
 
 
@@ -122,6 +148,12 @@ def test_a_refusal_that_names_no_time_comes_back_after_the_delay_of_the_task(off
     office.inside = office.guard.try_enter("room")
     assert "inside" == office.visit.delay().get(timeout=PATIENCE)
     assert ["visit"] * 3 == office.runs
+
+
+def test_a_group_of_refusals_comes_back_too(office):
+    results = [office.gather.delay() for _ in range(2)]
+    assert ["gathered"] * 2 == [result.get(timeout=PATIENCE) for result in results]
+    assert len(office.runs) > 2
 
 
 def test_what_can_never_succeed_does_not_come_back(office):

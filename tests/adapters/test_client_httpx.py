@@ -1,5 +1,7 @@
 """httpx and httpx2: transports that let requests out by the rules, over a far side that is no network."""
 
+from pathlib import Path
+
 import httpx
 import pytest
 
@@ -34,6 +36,13 @@ def test_a_limit_counts_calls_to_its_host_and_a_refused_one_never_reaches_it(clo
         assert 200 == client.post("https://api.example.com/").status_code
         assert ["https://api.example.com/a", "https://api.example.com/b"] == far.seen[:2]
         assert 4 == len(far.seen)
+
+
+def test_what_becomes_of_a_url_that_is_none_is_left_to_what_sends_it():
+    with Guard([{**QUOTA, "resource": "client GET unknown"}]) as guard, client_of(guard, Far()) as client:
+        assert [200, 200] == [client.get("http://api.example.com:92129/").status_code for _ in range(2)]
+        with pytest.raises(RateLimited):
+            client.get("http://api.example.com:92129/")
 
 
 def test_a_rule_may_wait(clock):
@@ -147,6 +156,12 @@ WRONG = [
 def test_a_wrong_option_fails_at_once_by_its_name(transport, options, error, text):
     with pytest.raises(error, match=text):
         transport(**options)
+
+
+def test_the_twins_read_alike():
+    """What is written twice says the same of both."""
+    text, twin = (Path(module.__file__).read_text(encoding="utf-8") for module in (ours, ours2))
+    assert text == twin.replace("httpx2, the fork of httpx that pydantic keeps", "httpx").replace("httpx2", "httpx")
 
 
 def test_a_transport_of_the_other_kind_is_refused():

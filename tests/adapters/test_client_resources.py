@@ -28,6 +28,9 @@ NAMES = [
     ("GET", "http://localhost:8080/", "client GET localhost:8080"),
     ("GET", "http://[2001:DB8::1]:8080/", "client GET [2001:db8::1]:8080"),
     ("GET", "http+unix:///run/app.sock", "client GET unknown"),
+    ("GET", "http://api.example.com:92129/", "client GET unknown"),
+    ("GET", "http://[1 @/", "client GET unknown"),
+    ("GET", "", "client GET unknown"),
 ]
 
 

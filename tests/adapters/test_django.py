@@ -17,14 +17,14 @@ from tests.adapters.wire import PER_CLIENT, guard_of, inside
 def get(request):
     """Ask for a path, under WSGI and ASGI."""
 
-    def ask(path, user="", method="get", **options):
+    def ask(path, user="", *, limited=""):
         client = (Client if request.param == "sync" else AsyncClient)(raise_request_exception=False)
-        headers = {"X-User": user}
+        headers = {"X-User": user, "X-Limited": limited}
         if request.param == "sync":
-            return getattr(client, method)(path, headers=headers, **IP)
+            return client.get(path, headers=headers, **IP)
 
         async def run():
-            response = await getattr(client, method)(path, headers=headers, **IP)
+            response = await client.get(path, headers=headers, **IP)
             if response.streaming:
                 response.got = b"".join([chunk async for chunk in response.streaming_content])
                 response.close()
@@ -129,6 +129,92 @@ def test_a_refusal_that_a_view_lets_escape_is_answered_and_no_vote(get):
         answers = [get("/limited/") for _ in range(3)]
         assert [200, 429, 429] == [answer.status_code for answer in answers]
         assert ['"per-client";r=0;t=60', "60"] == [answers[1]["RateLimit"], answers[1]["Retry-After"]]
+        assert votes() == (1, 0)
+
+
+OURS = "guardrail.adapters.django.GuardMiddleware"
+HERE = "tests.adapters.django_project"
+ROOMS = {**PLACES, "resource": "* /**"}
+INNER = {"rate": "1/min", "key": "client.ip", "name": "inner"}
+
+
+def among(*names):
+    """Stand before others of these names."""
+    return override_settings(MIDDLEWARE=[OURS, *(f"{HERE}.{name}" for name in names)])
+
+
+def limits_of_their_own():
+    current["limit"] = current["guard"].limit(**INNER)(lambda: None)
+
+
+@pytest.mark.parametrize("where", ["before", "behind", "view"])
+def test_a_refusal_that_another_middleware_lets_escape_is_answered_and_no_vote(get, where, caplog):
+    """Django makes a page for it, at every level, before ours sees it."""
+    with guarding(BREAKER, ROOMS), among("authenticating", "limiting", "authenticating", "Looking"):
+        limits_of_their_own()
+        answers = [get("/hello/", limited=where) for _ in range(3)]
+        assert [200, 429, 429] == [answer.status_code for answer in answers]
+        assert ["60", '"inner/limit";r=0;t=60'] == [answers[1]["Retry-After"], answers[1]["RateLimit"]]
+        assert answers[1]["Content-Type"] == "application/problem+json"
+        assert [(1, 0), 0] == [votes(), inside(current["guard"], "places", "GET /hello/")]
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_such_a_request_enters_the_rules_all_the_same(get):
+    with guarding({**PER_CLIENT, "resource": "* /**"}), among("limiting"):
+        limits_of_their_own()
+        answers = [get("/hello/", limited="before") for _ in range(3)]
+    assert ["rule 'inner/limit'", "rule 'per-client'"] == [
+        re.search("rule '[^']*'", one.content.decode())[0] for one in answers[1:]
+    ]
+
+
+def test_on_refused_makes_that_answer_too(get):
+    with guarding(on_refused=lambda *_: HttpResponse("mine", status=420)), among("limiting"):
+        limits_of_their_own()
+        assert [200, 420] == [get("/hello/", limited="before").status_code for _ in range(2)]
+
+
+def test_another_middleware_may_have_an_answer_of_its_own_to_it(get):
+    with guarding(BREAKER), among("Apologizing", "limiting"):
+        limits_of_their_own()
+        answers = [get("/hello/", limited="before") for _ in range(2)]
+        assert [200, 418, "60"] == [*(answer.status_code for answer in answers), answers[1]["Retry-After"]]
+        assert votes() == (1, 0)
+
+
+@pytest.mark.parametrize(("expected", "ignored"), [((0, 1), []), ((0, 0), ["LookupError"])])
+def test_an_error_of_another_middleware_is_a_failure_by_its_name(get, expected, ignored, caplog):
+    def stumble():
+        raise KeyError("no")
+
+    with guarding({**BREAKER, "ignore": ignored}), among("limiting"):
+        current["limit"] = stumble
+        assert get("/hello/", limited="behind").status_code == 500
+        assert expected == votes()
+    assert [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_an_error_that_follows_a_refusal_is_an_error(get):
+    """The page of the second is not taken for that of the first."""
+    with guarding(BREAKER), among("Stumbling", "limiting"):
+        limits_of_their_own()
+        assert [200, 500] == [get("/hello/", limited="before").status_code for _ in range(2)]
+        assert votes() == (1, 1)
+
+
+def test_a_group_of_refusals_is_answered_as_the_one_that_lasts_longest(get):
+    with guarding(BREAKER):
+        limits_of_their_own()
+        answers = [get("/gathered/") for _ in range(2)]
+        assert [200, 429, "60"] == [*(answer.status_code for answer in answers), answers[1]["Retry-After"]]
+        assert votes() == (1, 0)
+
+
+def test_a_refusal_is_answered_where_django_lets_errors_through(get):
+    with guarding(BREAKER), among("limiting"), override_settings(DEBUG_PROPAGATE_EXCEPTIONS=True):
+        limits_of_their_own()
+        assert [200, 429] == [get("/hello/", limited="before").status_code for _ in range(2)]
         assert votes() == (1, 0)
 
 

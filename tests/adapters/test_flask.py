@@ -91,6 +91,31 @@ def test_a_handler_of_the_app_stays():
     assert [b"once", b"mine"] == [serve(app, create_environ("/once")).body for _ in range(2)]
 
 
+def test_a_group_that_comes_down_to_refusals_is_answered_like_one_and_any_other_stays_an_error(caplog):
+    guard = guard_of(BREAKER)
+    app = app_for(guard)
+    limited = guard.limit("1/min", key="client.ip", name="inner")(lambda: None)
+
+    @app.get("/gathered")
+    def gathered():
+        try:
+            limited()
+        except Refused as refused:
+            raise ExceptionGroup("tasks", [refused]) from None
+        return "gathered"
+
+    @app.get("/failing")
+    def failing():
+        raise ExceptionGroup("tasks", [KeyError()])
+
+    wires = [serve(app, create_environ("/gathered")) for _ in range(2)]
+    assert ["200 OK", "429 TOO MANY REQUESTS"] == [wire.status for wire in wires]
+    assert ["60", '"inner/limit";r=0;t=60'] == [wires[1].headers["Retry-After"], wires[1].headers["RateLimit"]]
+    assert [[], "closed"] == [caplog.messages, guard.breakers["backend/GET"].state]
+    assert "500 INTERNAL SERVER ERROR" == serve(app, create_environ("/failing")).status
+    assert "open" == guard.breakers["backend/GET"].state
+
+
 def test_a_stream_holds_its_place():
     guard, seen = guard_of(PLACES), []
     app = app_for(guard)

@@ -8,6 +8,7 @@ from grpc_status import rpc_status
 
 from guardrail import BreakerOpen, BulkheadFull, Guard, RateLimited
 from guardrail.adapters.grpc import ClientGuard
+from guardrail.adapters.grpc.client import OngoingCall
 from guardrail.testing import FakeClock
 from tests.adapters.grpc_functions import in_threads
 from tests.adapters.grpc_scene import NAME, Log, calling, error_of, service, threaded
@@ -159,6 +160,21 @@ def test_the_final_status_is_the_outcome_for_breakers(client_of, code, state):
     method(client, "set_code").future(code.encode()).exception()
     states = [guard.breakers[f"peer/client /{NAME}/{name}"].state for name in ("answer", "broken", "set_code")]
     assert [state] * 3 == states
+
+
+@pytest.mark.parametrize(("rule", "stands_before"), [({**LIMIT, "rate": "100/s"}, False), (ONE, True)])
+def test_a_call_whose_end_nobody_waits_for_is_grpcs_own(client_of, rule, stands_before):
+    client, _ = client_of(rule)
+    stream = client.stream("endless")
+    assert stands_before is isinstance(stream, OngoingCall)
+    stream.cancel()
+
+
+def test_how_long_calls_take_is_counted_for_rules_that_nobody_has_to_end(served):
+    guard = Guard([{**LIMIT, "rate": "100/s"}], measure_latency=True)
+    with calling(served, ClientGuard(guard)) as client:
+        client.unary("hello")
+    assert [1] == [one.distribution.count for one in guard.snapshot().latencies]
 
 
 def test_a_server_that_is_not_there_is_a_failure():

@@ -13,7 +13,7 @@ from guardrail.adapters import grpc as on_threads
 from guardrail.adapters import grpc_aio as on_asyncio
 from guardrail.adapters.grpc.attributes import SentAttributes, ServedAttributes, client_ip, metadata_value, withdraw
 from guardrail.adapters.grpc.options import EXEMPT, checked, longest_wait
-from guardrail.adapters.grpc.status import DETAILS, PUSHBACK, answer_of, escaped, refusal_in, status_of
+from guardrail.adapters.grpc.status import DETAILS, PUSHBACK, answer_of, escaped, status_of
 from guardrail.admission.ambient import around, attributes, publish
 from guardrail.core.verdict import Decision, Verdict
 from guardrail.default import substituted
@@ -265,15 +265,6 @@ def test_names_of_rules_cannot_break_a_status(name):
 )
 def test_the_final_status_is_what_was_set_else_what_happened(code, error, status):
     assert grpc.StatusCode[status] is status_of(code, error)
-
-
-def test_a_refusal_is_found_in_an_error_of_grpc_only():
-    refused = refusal()
-    error = grpc.RpcError()
-    error.__cause__ = refused
-    other = ValueError()
-    other.__cause__ = refused
-    assert [refused, refused, None, None] == [refusal_in(one) for one in (refused, error, other, grpc.RpcError())]
 
 
 def test_the_error_of_asyncio_survives_pickling():

@@ -151,6 +151,19 @@ def test_a_refusal_that_escapes_from_a_handler_is_answered_the_same_way(kind, lo
         assert 2 == free(guard)
 
 
+def test_refusals_in_a_group_are_answered_as_one_and_with_a_bug_among_them_as_the_bug(kind, log):
+    guard = Guard([BREAKER, PLACES], clock=FakeClock())
+    log.inner = Guard([{"name": "inner", "kind": "limit", "resource": "**", "rate": "1/min"}], clock=FakeClock())
+    with guarded(kind, guard, log) as client:
+        error = error_of(lambda: client.unary("fan_out"))
+        assert grpc.StatusCode.RESOURCE_EXHAUSTED == error.code()
+        assert "fan: 1/min exceeded by rule 'inner'; retry after 60 s" == error.details()
+        assert "closed" == guard.breakers[f"well//{NAME}/fan_out"].state
+        assert grpc.StatusCode.UNKNOWN == error_of(lambda: client.unary("fan_out", b"bug")).code()
+        assert "open" == guard.breakers[f"well//{NAME}/fan_out"].state
+        assert 2 == free(guard)
+
+
 def test_a_refused_call_of_the_service_itself_is_not_the_fault_of_its_caller(kind, log):
     log.inner = Guard([{"name": "inner", "kind": "limit", "resource": "**", "rate": "1/min"}], clock=FakeClock())
     with guarded(kind, Guard(), log) as client:
@@ -202,6 +215,15 @@ def test_methods_may_have_other_names(kind, log):
     with guarded(kind, guard, log, resource=lambda method: "greet") as client:
         client.unary("hello")
         assert "greet: 1/min" in error_of(lambda: client.total(b"a")).details()
+
+
+def test_how_long_calls_take_is_counted_for_rules_that_nobody_has_to_end(kind, log):
+    guard = Guard([{**LIMIT, "rate": "100/s"}], measure_latency=True)
+    with guarded(kind, guard, log) as client:
+        client.unary("hello")
+        list(client.stream("count", b"3"))
+        counted = {f"/{NAME}/hello": 1, f"/{NAME}/count": 1}
+        eventually(lambda: counted == {one.resource: one.distribution.count for one in guard.snapshot().latencies})
 
 
 def test_unknown_methods_are_unknown_still(kind, log):

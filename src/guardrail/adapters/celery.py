@@ -7,7 +7,8 @@
 
 Law: a refusal is no try: the task's own `max_retries` and `retries` stay as they are. It comes back with its identity, its
 queue and its place in chains and chords, no earlier than `retry_after` unless that is longer than brokers keep a message.
-What can never succeed (`cost_too_large`), and what runs in the caller's process, raises the Refused.
+What can never succeed (`cost_too_large`), and what runs in the caller's process, raises the Refused. A group of them, as of
+tasks of asyncio, and the error of a guarded client of gRPC are refusals too.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ from celery import Task, current_task
 from celery.exceptions import Reject, Retry
 from kombu.utils.json import register_type
 
+from guardrail.adapters.hooks import refusal_of
 from guardrail.core.verdict import Decision, Verdict
-from guardrail.errors import Refused
 
 if TYPE_CHECKING:
     from celery.app.task import Context
+
+    from guardrail.errors import Refused
 
     AnyTask = Task[..., Any]
 else:
@@ -60,8 +63,11 @@ class RetryRefused(AnyTask):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return self.run(*args, **kwargs)
-        except Refused as refused:
-            raise postponed(self, refused, self.max_refusals) from refused
+        except Exception as error:
+            refused = refusal_of(error)
+            if refused is None:
+                raise
+            raise postponed(self, refused, self.max_refusals) from error
 
 
 @overload
@@ -84,8 +90,11 @@ def retry_refused(function: Callable[..., Any] | None = None, /, *, max_refusals
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
                 return body(*args, **kwargs)
-            except Refused as refused:
-                raise postponed(current_task, refused, most) from refused
+            except Exception as error:
+                refused = refusal_of(error)
+                if refused is None:
+                    raise
+                raise postponed(current_task, refused, most) from error
 
         vars(run)["__signature__"] = signature(body)  # Celery checks the arguments of a task when it is sent
         return run

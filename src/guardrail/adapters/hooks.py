@@ -1,7 +1,7 @@
 """Hooks of a service, and its errors: what of their answers can be used, and whether they were refused.
 
-Law: what would have to be awaited, and a user without a text to go by, is no answer: taken for one, it would be another
-user at every call, whom no limit ever stops. An error that is more than refusals is no refusal.
+Law: what would have to be awaited is no answer: taken for one, it would be another user at every call, whom no limit ever
+stops. An error that is more than refusals is no refusal.
 """
 
 from __future__ import annotations
@@ -30,26 +30,6 @@ def at_once(hook: object, said: object, log: str) -> object:
     if iscoroutine(said):
         said.close()
     getLogger(log).error("%r returned %r, which nobody can await here, so there is no answer", hook, said)
-    return None
-
-
-def with_text(user: object, log: str) -> object:
-    """Return a user; None, and a line in the log, if it has no text of its own, but only its address in memory.
-
-    Args:
-        log: The name of the logger.
-    """
-    kind = type(user)
-    if kind is str or user is None:
-        return user
-    try:
-        if kind.__str__ is not object.__str__ or kind.__repr__ is not object.__repr__:
-            str(user)
-            return user
-    except Exception:
-        getLogger(log).exception("a user of %s cannot be written as text, so there is no user", kind)
-        return None
-    getLogger(log).error("a user of %s has no text of its own, so there is no user; name a part of it: user.id", kind)
     return None
 
 

@@ -6,7 +6,7 @@ Law: they hold inside the `with` block and the tasks started in it, and nowhere 
 from __future__ import annotations
 
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,29 +15,11 @@ if TYPE_CHECKING:
     from guardrail.admission.call import Get
 
 
-class Layer:
-    """Hold what one block adds to those around it. Nothing is copied: what is added may be worked out when asked for."""
-
-    __slots__ = ("added", "block", "outer")
-
-    def __init__(self, added: Mapping[str, object], block: attributes | None, outer: Layer | None) -> None:
-        self.added = added
-        self.block = block
-        self.outer = outer
-
-    def get(self, name: str) -> object:
-        """Return an attribute, the innermost one, or None."""
-        layer: Layer | None = self
-        while layer is not None:
-            value = layer.added.get(name, MISSING)
-            if value is not MISSING:
-                return value
-            layer = layer.outer
-        return None
-
+# What one block adds, the block, and the layer around it. Nothing is copied: what is added may be worked out when asked.
+Layer: TypeAlias = "tuple[Mapping[str, object], attributes | None, Layer | None]"
 
 MISSING = object()
-_around: ContextVar[Layer] = ContextVar("guardrail_attributes", default=Layer({}, None, None))  # noqa: B039  never changed
+_around: ContextVar[Layer] = ContextVar("guardrail_attributes", default=({}, None, None))
 
 
 class attributes:  # noqa: N801  used as a verb: `with attributes(tenant="acme"):`
@@ -52,27 +34,27 @@ class attributes:  # noqa: N801  used as a verb: `with attributes(tenant="acme")
         self._added = {**(added or {}), **named}
 
     def __enter__(self) -> None:
-        _around.set(Layer(self._added, self, _around.get()))
+        _around.set((self._added, self, _around.get()))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        layer = _around.get()
-        while layer.outer is not None:  # not to be found: it ends in another context, as a generator's block can
-            if layer.block is self:
-                _around.set(layer.outer)
+        _, block, outer = _around.get()
+        while outer is not None:  # not to be found: it ends in another context, as a generator's block can
+            if block is self:
+                _around.set(outer)
                 return
-            layer = layer.outer
+            _, block, outer = outer
 
 
 def publish(added: Mapping[str, object]) -> Token[Layer]:
     """Add attributes from here on, for code that is not a block, until `withdraw`. Looked up one by one, when asked for."""
-    return _around.set(Layer(added, None, _around.get()))
+    return _around.set((added, None, _around.get()))
 
 
 def innermost() -> Mapping[str, object]:
     """Return what was added last."""
-    return _around.get().added
+    return _around.get()[0]
 
 
 def withdraw(published: Token[Layer]) -> None:
@@ -86,17 +68,26 @@ def withdraw(published: Token[Layer]) -> None:
 
 def getter(resource: str, given: Mapping[str, object] | None) -> Get:
     """Return a look-up: the resource itself, what is given with the call, then what is around it."""
-    around = _around.get()
+    layer = _around.get()
 
     def get(name: str) -> object:
         if name == "resource":
             return resource
         value = None if given is None else given.get(name)
-        return around.get(name) if value is None else value
+        return _find(layer, name) if value is None else value
 
     return get
 
 
 def around(name: str) -> object:
     """Return an attribute of the call around us, or None."""
-    return _around.get().get(name)
+    return _find(_around.get(), name)
+
+
+def _find(layer: Layer | None, name: str) -> object:
+    while layer is not None:
+        added, _, layer = layer
+        value = added.get(name, MISSING)
+        if value is not MISSING:
+            return value
+    return None

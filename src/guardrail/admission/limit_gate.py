@@ -90,7 +90,7 @@ class LimitGate(Gate):
             return call.cost
         if isinstance(cost, int):
             return cost
-        text = text_of(call.get(cost))
+        text = text_of(call.get(cost), cost)
         if not text.isascii() or not text.isdecimal():
             return call.cost
         return int(text) if len(text) <= LONGEST_COST else LARGEST

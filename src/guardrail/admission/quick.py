@@ -6,12 +6,12 @@ attempt is made up only when somebody looks at the permit or settles it: a limit
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING
 
 from guardrail.admission.attempt import Attempt
 from guardrail.admission.call import Call
-from guardrail.admission.closures import cells_of
+from guardrail.admission.closures import cells_of, ticks_of
 from guardrail.admission.gate import Standing
 from guardrail.admission.limit_gate import AskedLimit
 from guardrail.admission.permit import Permit
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from guardrail.admission.limit_gate import LimitGate
     from guardrail.core.token_bucket import BucketState, TokenBucket
 
+standing_of = partial(tuple.__new__, Standing)  # as `Standing(...)`, without a call of Python for every answer
 
-class QuickPermit(Permit, ABC):
+
+class QuickPermit(Permit):
     """Say whether a call may go ahead that only a limit was asked about."""
 
     __slots__ = ("_cost", "_granted", "_key", "resource")
@@ -57,9 +59,9 @@ class QuickPermit(Permit, ABC):
     def begin(self) -> None:
         """Leave it at that: no breaker measures."""
 
-    @abstractmethod
     def _make(self) -> Attempt:
         """Make up the attempt, which was not needed until now."""
+        raise NotImplementedError
 
     def _blank(self, ledger: Ledger) -> Attempt:
         attempt = Attempt((), Call(self.resource, lambda _: None, self._cost), ledger)
@@ -86,11 +88,12 @@ class LocalPermit(QuickPermit):
         self._since = since
 
     def standings(self) -> Sequence[Standing]:
-        gate, limit = self._way.gate, self._way.limit
-        if not gate.key:
+        way, debt = self._way, self._charged[0]
+        if not way.gate.key:
             return ()
-        remaining, reset_after_us = limit.view(self._charged, self._charged[1])
-        return (Standing(gate.name, limit.burst, remaining, reset_after_us, limit.refill_us),)
+        limit = way.limit
+        remaining = (limit.capacity_debt - debt) // limit.p
+        return (standing_of((way.gate.name, limit.burst, remaining, -(-debt // limit.r), way.refill_us)),)
 
     def _make(self) -> Attempt:
         gate = self._way.gate
@@ -107,7 +110,10 @@ class LocalWay:
     Between `acquire` and `release` nothing but integers is made, so no finalizer can run there.
     """
 
-    __slots__ = ("_cell", "_find", "_ledger", "_now_us", "_tally", "gate", "limit")
+    __slots__ = (
+        *("_anchor_ns", "_cell", "_cost", "_find", "_ledger", "_tally", "_ticks"),
+        *("gate", "limit", "refill_us"),
+    )
 
     def __init__(self, gate: LimitGate, limit: TokenBucket) -> None:
         self.gate = gate
@@ -115,21 +121,24 @@ class LocalWay:
         self._ledger = gate.ledger
         self._tally = gate.tally
         self._cell, self._find = cells_of(gate)
-        self._now_us = gate.ledger.clock.now_us
+        self._ticks, self._anchor_ns = ticks_of(gate.ledger)
+        self._cost = gate.cost if isinstance(gate.cost, int) else None
+        self.refill_us = limit.refill_us
 
     def begin(self, resource: str, key: str, cost: int) -> LocalPermit | None:
         """Decide a call; None: only the flow can."""
         limit, ledger = self.limit, self._ledger
-        spent = self.gate.fixed_cost(cost) * limit.p
+        spent = (cost if self._cost is None else self._cost) * limit.p
         debt = now_us = steps = resets = 0
         admitted = False
         try:
             ledger.lock.acquire()
             cell = self._cell or self._find(key)
             if cell is not None and spent:  # else a new key: the flow makes room for it
-                now_us = self._now_us()
+                now_us = (self._ticks() + self._anchor_ns) // 1000
                 elapsed_us = now_us - cell.last_us
-                debt = max(0, cell.debt - elapsed_us * limit.r) + spent
+                debt = cell.debt - elapsed_us * limit.r
+                debt = debt + spent if debt > 0 else spent
                 if elapsed_us >= 0 and debt <= limit.capacity_debt:
                     cell.debt = debt
                     cell.last_us = now_us

@@ -258,7 +258,7 @@ def _applies(rule: Rule) -> Callable[[Call], bool] | None:
     def applies(call: Call) -> bool:
         def value(name: str) -> str | None:
             found = call.get(name)
-            return None if found is None else text_of(found)
+            return None if found is None else text_of(found, name)
 
         return matches_when(when, value)
 

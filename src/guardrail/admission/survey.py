@@ -25,7 +25,7 @@ from guardrail.telemetry.snapshot import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from guardrail.admission.in_force import Effective
     from guardrail.admission.ledger import Ledger
@@ -60,13 +60,16 @@ class Survey(NamedTuple):
             show_keys: Name the hottest keys as they are, and not by their hashes.
         """
         counts = self._counts()
+        by_rule: dict[str, list[RuleCounts]] = {}
+        for one in counts:
+            by_rule.setdefault(one.rule, []).append(one)
         effective = list(self.named.values())
         return Snapshot(
             at=self.ledger.clock.now_us() / 1_000_000,
             pid=os.getpid(),
             mode=self.mode,
             reload=reload,
-            rules=tuple(self._rule(one, counts) for one in effective),
+            rules=tuple(self._rule(one, by_rule.get(one.rule.name, ())) for one in effective),
             counts=tuple(counts),
             breakers=tuple(self._breakers(one, show_keys=show_keys) for one in effective if one.rule.kind == "breaker"),
             bulkheads=tuple(self._bulkheads(one) for one in effective if one.rule.kind == "bulkhead"),
@@ -82,9 +85,8 @@ class Survey(NamedTuple):
             for one in tallies
         ]
 
-    def _rule(self, effective: Effective, counts: Iterable[RuleCounts]) -> RuleSnapshot:
+    def _rule(self, effective: Effective, mine: Sequence[RuleCounts]) -> RuleSnapshot:
         rule = effective.rule
-        mine = [one for one in counts if one.rule == rule.name]
         allowed, refused = sum(one.allowed for one in mine), sum(one.refused for one in mine)
         shadow_refused = sum(one.shadow_refused for one in mine)
         asked = allowed + refused + shadow_refused

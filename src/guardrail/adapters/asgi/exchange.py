@@ -14,14 +14,15 @@ from inspect import isawaitable
 from logging import getLogger
 from typing import TYPE_CHECKING, Any, cast
 
+from guardrail.adapters.hooks import refusal_of
 from guardrail.adapters.http.answers import answer_to, shown
 from guardrail.adapters.http.attributes import aasked
 from guardrail.adapters.http.headers import RawFields, raw, retry_after
-from guardrail.errors import Refused
 
 if TYPE_CHECKING:
-    from guardrail.adapters.http.options import HttpOptions
+    from guardrail.adapters.asgi.request import AsgiRequest
     from guardrail.admission.permit import Permit
+    from guardrail.errors import Refused
     from guardrail.guard import Guard
 
 Scope = MutableMapping[str, Any]
@@ -43,26 +44,27 @@ class Exchange:
         refusal: Why the answer is guardrail's own, whoever writes it.
         error: What the app raised.
         begun: An answer has started.
-        complete: Nothing of it is left to send.
         gone: The client went away, or cannot be reached. After a complete answer it may.
         held: The app's page for a refusal that it does not know, until that is raised to us.
     """
 
-    permit: Permit | None = None
-    refusal: Refused | None = None
-    error: BaseException | None = None
-    begun = complete = gone = False
-    _status = 0
-    _trailers = False
-    held: list[Message] | None = None
+    __slots__ = (
+        *("_outer_error", "_receive", "_send", "_status", "_trailers", "begun", "error"),
+        *("gone", "guard", "held", "permit", "refusal", "request"),
+    )
 
-    def __init__(self, guard: Guard, options: HttpOptions, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, guard: Guard, request: AsgiRequest, receive: Receive, send: Send) -> None:
         self.guard = guard
-        self._options = options
-        self.scope = scope
+        self.request = request
         self._receive = receive
         self._send = send
-        self._outer_error = sys.exc_info()[1]
+        self.error: BaseException | None = None
+        self._outer_error = sys.exception()
+        self.permit: Permit | None = None
+        self.refusal: Refused | None = None
+        self.held: list[Message] | None = None
+        self.begun = self.gone = self._trailers = False
+        self._status = 0
 
     async def receive(self) -> Message:
         """Return the next message for the app."""
@@ -75,8 +77,9 @@ class Exchange:
         """Pass a message of the app on."""
         kind = message["type"]
         if kind == "http.response.start":
-            if message["status"] >= 200:
-                if message["status"] >= 400 and self._is_held(message):
+            status = message["status"]
+            if status >= 200:
+                if status >= 400 and self._is_held(message):
                     return
                 message = self._begin(message)
         elif self.held is not None:
@@ -89,10 +92,8 @@ class Exchange:
             raise
         if kind in _BODIES:
             if not self._trailers and not message.get("more_body"):
-                self.complete = True
                 self.end()
         elif kind == "http.response.trailers" and not message.get("more_trailers"):
-            self.complete = True
             self.end()
 
     async def refuse(self, refused: Refused) -> bool:
@@ -104,7 +105,7 @@ class Exchange:
         custom = await self._custom(refused)
         if custom is not None:
             try:
-                await custom(self.scope, self._receive, self._add)
+                await custom(self.request.scope, self._receive, self._add)
             except Exception:
                 if self.begun:
                     raise
@@ -112,6 +113,20 @@ class Exchange:
         if not self.begun:
             await self._answer(refused)
         return True
+
+    async def fail(self, error: BaseException) -> bool:
+        """Answer what the app has raised, if it is a refusal; False: it is to be raised on."""
+        refused = refusal_of(error)
+        if refused is None and self.held is not None and error.__cause__ is not None:
+            refused = refusal_of(error.__cause__)  # it came through two apps
+        if refused is None:
+            self.error = error
+            await self.flush()
+            return False
+        if await self.refuse(refused):
+            return True
+        self.end(refused)
+        return False
 
     async def flush(self) -> None:
         """Send what was held back: no refusal came after it."""
@@ -143,14 +158,15 @@ class Exchange:
 
     def _is_held(self, message: Message) -> bool:
         """Tell whether this is the app's page for a refusal that it does not know: that will be raised in a moment."""
-        error = sys.exc_info()[1]  # a page for an error is written while the error is handled
-        if error is self._outer_error:
+        error = sys.exception()  # a page for an error is written while the error is handled
+        if error is None or error is self._outer_error:
             return False
-        if not isinstance(error, Refused):
+        refused = refusal_of(error)
+        if refused is None:
             self.error = error if message["status"] >= SERVER_ERROR else None
             return False
         if message["status"] != SERVER_ERROR:
-            self.refusal = error
+            self.refusal = refused
             return False
         self.held = [message]
         return True
@@ -159,26 +175,28 @@ class Exchange:
         """Note that the answer starts, and return the start with our headers."""
         self.begun = True
         self._status = message["status"]
-        self._trailers = bool(message.get("trailers"))
+        if message.get("trailers"):
+            self._trailers = True
         if self.permit is not None:
             self.permit.begin()
         fields = self._fields()
         if not fields:
             return message
-        headers: RawFields = list(message.get("headers") or ())  # they may be there but once
-        return {**message, "headers": headers + (fields if self._options.style.repeats else _lacking(headers, fields))}
+        headers: RawFields = [*(message.get("headers") or ())]  # they may be there but once
+        headers += fields if self.request.options.style.repeats else _lacking(headers, fields)
+        return {**message, "headers": headers}
 
     def _fields(self) -> RawFields:
         """Return the headers that say what is left of the client's limits."""
-        style, permit, refused = self._options.style, self.permit, self.refusal
-        if not style.shows or (permit is None and refused is None):
+        style, permit, refused = self.request.options.style, self.permit, self.refusal
+        if not style.shows:
             return []
-        standings = shown(permit, refused)
+        standings = shown(permit, refused) if permit is None or refused is not None else permit.standings()
         return style.raw_fields(standings, self.guard.ledger.clock.now_us) if standings else []
 
     async def _custom(self, refused: Refused) -> App | None:
         """Return the answer that the service has for a refusal, as an app; None: it has none."""
-        made = self._options.answer(self.scope, refused)
+        made = self.request.options.answer(self.request.scope, refused)
         if isawaitable(made):
             made = await aasked(_awaited, made)
         if made is None or callable(made):
@@ -201,7 +219,7 @@ class Exchange:
         fields = [*raw(answer.fields), *self._fields()]
         self.begun = True
         await self._send({"type": f"{kind}.start", "status": answer.status, "headers": fields})
-        body = b"" if self.scope.get("method") == "HEAD" else answer.body
+        body = b"" if self.request.verb == "HEAD" else answer.body
         await self._send({"type": f"{kind}.body", "body": body})
 
 

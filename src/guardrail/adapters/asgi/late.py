@@ -14,7 +14,6 @@ from guardrail.errors import Refused
 
 if TYPE_CHECKING:
     from guardrail.adapters.asgi.exchange import Message
-    from guardrail.adapters.asgi.request import AsgiRequest
 
 STARTS = frozenset(["http.response.start", "websocket.accept", "websocket.close", f"{DENIAL}.start"])
 
@@ -23,10 +22,10 @@ class LateExchange(Exchange):
     """Carry one request that enters late.
 
     Attributes:
-        waiting: What has not been entered yet; None: it has.
+        is_waiting: Nobody has entered the rules yet.
     """
 
-    waiting: AsgiRequest | None = None
+    is_waiting = False
     _is_answered = False
 
     async def enter(self, user: object) -> None:
@@ -35,8 +34,9 @@ class LateExchange(Exchange):
         Raises:
             Refused: They refused.
         """
-        request, self.waiting = self.waiting, None
-        if request is not None:
+        if self.is_waiting:
+            self.is_waiting = False
+            request = self.request
             request.know_user(user)
             permit = await self.guard.atry_enter(request.resource, request)
             if not permit:
@@ -46,7 +46,7 @@ class LateExchange(Exchange):
     async def send(self, message: Message) -> None:
         if self._is_answered:
             return
-        if self.waiting is not None and message["type"] in STARTS and message.get("status", 200) >= 200:
+        if self.is_waiting and message["type"] in STARTS and message.get("status", 200) >= 200:
             try:
                 await self.enter(None)
             except Refused as refused:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Unpack
 
 from guardrail.adapters.asgi.exchange import App, Exchange, Receive, Scope, Send
-from guardrail.adapters.asgi.request import AsgiRequest, path_of
+from guardrail.adapters.asgi.request import AsgiRequest, path_below
 from guardrail.adapters.asgi.routes import RouteTables
 from guardrail.adapters.asgi.websocket import WebSocketExchange
 from guardrail.adapters.hooks import is_async
@@ -13,9 +13,9 @@ from guardrail.adapters.http.attributes import aasked
 from guardrail.adapters.http.options import AWAITS, Options, guard_of, options_of
 from guardrail.adapters.http.resources import RuleNames, verb_of
 from guardrail.admission.ambient import publish, withdraw
-from guardrail.errors import Refused
 
 if TYPE_CHECKING:
+    from guardrail.admission.permit import Permit
     from guardrail.guard import Guard
 
 
@@ -40,14 +40,14 @@ class GuardMiddleware:
         ValueError: An option has a wrong value.
     """
 
-    _http: type[Exchange] = Exchange
-    _websocket: type[Exchange] = WebSocketExchange
-
     def __init__(self, app: App, guard: Guard | None = None, **options: Unpack[Options]) -> None:
         self.app = app
         self._guard = guard_of(guard)
         self._options = options_of("GuardMiddleware", options, awaits=AWAITS)
         self._async_user = self._options.user if is_async(self._options.user) else None
+        self._enters_late = self._async_user is not None
+        self._http: type[Exchange] = Exchange
+        self._websocket: type[Exchange] = WebSocketExchange
         self._tables = RouteTables(app)
         self._names = RuleNames()
 
@@ -55,50 +55,44 @@ class GuardMiddleware:
         """Serve one connection."""
         kind = scope["type"]
         if kind == "http":
-            exchange = self._http(self._guard(), self._options, scope, receive, send)
+            carried = self._http
         elif kind == "websocket":
-            exchange = self._websocket(self._guard(), self._options, scope, receive, send)
+            carried = self._websocket
         else:
             await self.app(scope, receive, send)
             return
-        request = AsgiRequest(scope, self._options)
+        guard, request = self._guard(), AsgiRequest(scope, self._options)
+        exchange = carried(guard, request, receive, send)
         published = publish(request)
         try:
-            free = not self._locate(exchange.guard, request) or self._is_let_in(exchange, request)
-            if free or await self._enter(exchange, request):
-                await self.app(scope, exchange.receive, exchange.send)
-                if exchange.held is not None:
-                    await exchange.flush()
-        except Refused as refused:
-            if not await exchange.refuse(refused):
-                exchange.end(refused)
-                raise
+            if self._locate(guard, request):
+                permit = None if self._enters_late else guard.at_once(request.resource, request)
+                if permit:
+                    exchange.permit = permit
+                elif not await self._enter(exchange, permit):
+                    return
+            await self.app(scope, exchange.receive, exchange.send)
+            if exchange.held is not None:
+                await exchange.flush()
         except BaseException as error:
-            if exchange.held is not None and isinstance(error.__cause__, Refused):  # it came through two apps
-                await exchange.refuse(error.__cause__)
-                return
-            exchange.error = error
-            await exchange.flush()
-            raise
+            if not await exchange.fail(error):
+                raise
         finally:
-            exchange.end()
+            if exchange.permit is not None:
+                exchange.end()
             withdraw(published)
 
-    def _is_let_in(self, exchange: Exchange, request: AsgiRequest) -> bool:
-        """Ask the rules where that needs no waiting; False: they have to be asked, or asked again for their refusal."""
-        if self._async_user is not None:
-            return False
-        permit = exchange.guard.at_once(request.resource, request)
-        if not permit:
-            return False
-        exchange.permit = permit
-        return True
+    async def _enter(self, exchange: Exchange, permit: Permit | None) -> bool:
+        """Enter the rules; False: they refuse, and the request is answered.
 
-    async def _enter(self, exchange: Exchange, request: AsgiRequest) -> bool:
-        """Ask the rules; False: they refused, and the request is answered."""
-        if self._async_user is not None:
-            request.know_user(await aasked(self._async_user, request.scope))
-        permit = await exchange.guard.atry_enter(request.resource, request)
+        Args:
+            permit: What they have said; None: they are still to be asked.
+        """
+        if permit is None:
+            request = exchange.request
+            if self._async_user is not None:
+                request.know_user(await aasked(self._async_user, request.scope))
+            permit = await exchange.guard.atry_enter(request.resource, request)
         if permit:
             exchange.permit = permit
             return True
@@ -107,15 +101,17 @@ class GuardMiddleware:
 
     def _locate(self, guard: Guard, request: AsgiRequest) -> bool:
         """Find out what is called; False: no rule is asked about it."""
-        options, scope = self._options, request.scope
+        options, scope, path = self._options, request.scope, request.path_text
         table = self._tables.of(scope)
-        path = request.path_text = path_of(scope, table.root_path)
+        root = scope.get("app_root_path", scope.get("root_path")) or table.root_path
+        if root:
+            path = request.path_text = path_below(root, path)
         verb = verb_of(request.verb or "GET")
         if options.exempts(request, scope, verb, path):
             return False
         if options.resource is not None and (name := options.name(scope)) is not None:
             request.resource = name
             return True
-        route = request.route = table.choose(request.verb, path, request)
+        route = request.route = table.choose(request)
         request.resource = self._names.name(guard.rules, f"{verb} {path}") if route is None else route.resource
         return True

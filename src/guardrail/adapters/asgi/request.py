@@ -5,7 +5,7 @@ Law: a scope is read and never changed; what it lacks is missing, and nothing el
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from guardrail.adapters.http.attributes import RequestAttributes, asked
 from guardrail.adapters.http.resources import known_method, values_in
@@ -13,6 +13,7 @@ from guardrail.adapters.http.resources import known_method, values_in
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from guardrail.adapters.asgi.exchange import Scope
     from guardrail.adapters.asgi.routes import Route
     from guardrail.adapters.http.options import HttpOptions
 
@@ -24,16 +25,19 @@ class AsgiRequest(RequestAttributes):
         route: Where the path leads; None: that is not known.
         path_text: The path from where the app begins.
         verb: The method; empty for a WebSocket.
+        options: Those of the middleware.
     """
 
-    route: Route | None = None
-    path_text = ""
+    __slots__ = ("options", "path_text", "route", "scope", "verb")
 
-    def __init__(self, scope: Mapping[str, Any], options: HttpOptions) -> None:
-        super().__init__(options.addresses)
-        self._options = options
+    def __init__(self, scope: Scope, options: HttpOptions) -> None:
+        self._addresses, self._known = options.addresses, {}  # here: to call the parent would cost every request
+        self.options = options
         self.scope = scope
         self.verb: str = scope.get("method", "")
+        self.path_text: str = scope.get("path") or ""
+        self.resource = ""
+        self.route: Route | None = None
 
     def method(self) -> str:
         return known_method(self.verb or "GET")
@@ -59,7 +63,7 @@ class AsgiRequest(RequestAttributes):
         return values_in(self.resource, f"{self.method()} {self.path_text}")
 
     def user(self) -> object:
-        hook = self._options.user
+        hook = self.options.user
         return None if hook is None else asked(hook, self.scope)
 
 
@@ -68,15 +72,9 @@ def text_of(value: bytes | str) -> str:
     return value if isinstance(value, str) else value.decode("latin-1")
 
 
-def path_of(scope: Mapping[str, Any], root_path: str) -> str:
-    """Return the path from where the app begins.
-
-    Args:
-        root_path: Where it begins if the server does not say.
-    """
-    path: str = scope.get("path") or ""
-    root: object = scope.get("app_root_path", scope.get("root_path")) or root_path
-    if isinstance(root, str) and root and path.startswith(root):
+def path_below(root: object, path: str) -> str:
+    """Return *path* from where the app begins; as it is, if it does not begin there."""
+    if isinstance(root, str) and path.startswith(root):
         if len(path) == len(root):
             return ""
         if path[len(root)] == "/":

@@ -1,45 +1,28 @@
-"""Which route a request will take, found before it takes it: Starlette, FastAPI, and what is built like them.
+"""Which route a request will take, found before it takes it.
 
 Law: a path gets the route that the router will choose: the first that matches path and method, else the first that
-matches the path. Mounts and included routers are laid out flat, so that one regular expression asks all of them.
+matches the path. One regular expression asks all the ways there are.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from guardrail.adapters.http.resources import METHODS, OTHER
+from guardrail.adapters.asgi.ways import Way, Ways, shape_of
+from guardrail.adapters.http.resources import LONGEST, METHODS, OTHER
 
 if TYPE_CHECKING:
-    from guardrail.adapters.http.attributes import RequestAttributes
+    from guardrail.adapters.asgi.request import AsgiRequest
 
-_BEHIND_MOUNT = "/(?P<path>.*)$"  # how the pattern of a mount ends
-_BEHIND_TEMPLATE = "/{path}"
 _NAMED_GROUP = re.compile(r"\(\?P<(\w+)>")
-_DEEPEST = 32  # wrappers around a router
+_NEVER = "(?!)"
+MOST_PATHS = 1_024  # that are known for a method
+_MOST_APPS = 32  # that one middleware remembers
 Hosts = tuple[bool, ...]
-
-
-class Way(NamedTuple):
-    """Hold one way through the routes, not yet for a method.
-
-    Attributes:
-        pattern: Matches the path from its beginning.
-        template: None: something is mounted here that cannot be looked into.
-        methods: None: all.
-        host: Where its host stands in the list of hosts; None: any.
-        leaf: The route as the framework has it.
-    """
-
-    pattern: str
-    template: str | None
-    methods: frozenset[str] | None
-    leaf: object = None
-    host: int | None = None
 
 
 @dataclass(frozen=True)
@@ -73,13 +56,17 @@ class Route:
 
 
 class Chooser:
-    """Choose among the ways that are open to one method (or to WebSockets)."""
+    """Choose among the ways that are open to one method (or to WebSockets).
 
-    __slots__ = ("_fixed", "_pattern", "_routes")
+    Attributes:
+        known: Where paths lead that came lately.
+    """
+
+    __slots__ = ("_match", "_routes", "known")
 
     def __init__(self, ways: Sequence[Way], verb: str) -> None:
         self._routes: dict[int, Route | None] = {}
-        self._fixed: dict[str, Route | None] = {}
+        self.known: dict[str, Route] = {}
         texts: list[str] = []
         group = 0
         for way in ways:
@@ -92,24 +79,23 @@ class Chooser:
             self._routes[group] = (
                 None if way.template is None else Route(f"{verb} {way.template}", way.leaf, way.pattern)
             )
-        self._pattern = re.compile("|".join(texts)) if texts else None
-        for way in ways:
-            if way.template is not None and "{" not in way.template:
-                self._fixed[way.template] = self.choose(way.template)
+        self._match = re.compile("|".join(texts) or _NEVER).match
 
     def choose(self, path: str) -> Route | None:
         """Return where the router will send *path*; None: nowhere, or out of sight."""
-        route = self._fixed.get(path)
-        if route is not None or self._pattern is None:
-            return route
-        match = self._pattern.match(path)
-        return None if match is None else self._routes[match.lastindex or 0]
+        match = self._match(path)
+        route = None if match is None else self._routes[match.lastindex or 0]
+        if route is not None and len(path) <= LONGEST:
+            if len(self.known) >= MOST_PATHS:
+                self.known.clear()
+            self.known[path] = route
+        return route
 
 
 class RouteTable:
     """Find the route of requests to one app. The app may get more routes while it is in use."""
 
-    __slots__ = ("_app", "_choosers", "_hosts", "_known", "_plain", "_shape", "_ways", "_websockets", "root_path")
+    __slots__ = ("_app", "_choosers", "_plain", "_shape", "_ways", "root_path")
 
     def __init__(self, app: object) -> None:
         self._app = app
@@ -117,89 +103,48 @@ class RouteTable:
         self._plain: dict[str, Chooser] = {}  # the choosers by method, where the host does not matter
         self.root_path = str(getattr(app, "root_path", "") or "")
 
-    def choose(self, verb: str, path: str, request: RequestAttributes) -> Route | None:
-        """Return the route that a path leads to; None: none that is known.
-
-        Args:
-            verb: The method; empty for a WebSocket.
-        """
-        chooser = self._plain.get(verb)
-        route = (self._chooser(verb, request) if chooser is None else chooser).choose(path)
+    def choose(self, request: AsgiRequest) -> Route | None:
+        """Return the route that a request will take; None: none that is known."""
+        chooser = self._plain.get(request.verb) or self._chooser(request)
+        path = request.path_text
+        route = chooser.known.get(path) or chooser.choose(path)
         if route is None and self._shape != shape_of(self._app):
             self._look()
-            route = self._chooser(verb, request).choose(path)
+            route = self._chooser(request).choose(path)
         return route
 
-    def _chooser(self, verb: str, request: RequestAttributes) -> Chooser:
+    def _chooser(self, request: AsgiRequest) -> Chooser:
         if self._shape < 0:
             self._look()
-        verb = verb if verb in self._known else OTHER
+        ways, verb = self._ways, request.verb
+        if verb and verb not in METHODS and verb not in ways.methods:
+            verb = OTHER
         hosts: Hosts = ()
-        if self._hosts:
+        if ways.hosts:
             host = _host_of(request)
-            hosts = tuple(pattern.match(host) is not None for pattern in self._hosts)
+            hosts = tuple(pattern.match(host) is not None for pattern in ways.hosts)
         chooser = self._choosers.get((verb, hosts))
         if chooser is None:
             chooser = self._choosers[verb, hosts] = self._choice(verb, hosts)
-        if not self._hosts:
+        if not ways.hosts:
             self._plain[verb] = chooser
         return chooser
 
     def _choice(self, verb: str, hosts: Hosts) -> Chooser:
+        ways = self._ways.http if verb else self._ways.websocket
+        here = [way for way in ways if way.host is None or hosts[way.host]]
         if not verb:
-            return Chooser([way for way in self._websockets if way.host is None or hosts[way.host]], "GET")
-        first: list[Way] = []
-        second: list[Way] = []
-        for way in self._ways:
-            if way.host is None or hosts[way.host]:
-                (first if way.methods is None or verb in way.methods else second).append(way)
+            return Chooser(here, "GET")
+        first = [way for way in here if way.methods is None or verb in way.methods]
+        second = [way for way in here if way.methods is not None and verb not in way.methods]
         return Chooser([*first, *second], "GET" if verb == "HEAD" else verb)
 
     def _look(self) -> None:
-        self._shape = shape_of(self._app)
+        shape, ways = shape_of(self._app), Ways(self._app)
         self._choosers: dict[tuple[str, Hosts], Chooser] = {}
         self._plain = {}
-        self._hosts: list[re.Pattern[str]] = []
-        self._ways = list(self._walk(routes_of(self._app), websocket=False))
-        self._websockets = list(self._walk(routes_of(self._app), websocket=True))
-        named = (way.methods for way in self._ways if way.methods is not None)
-        self._known = METHODS.union(("",), *named)
-
-    def _walk(self, routes: Iterable[Any], *, websocket: bool) -> Iterator[Way]:
-        for route in routes:
-            leaf = getattr(route, "starlette_route", None) or route  # what FastAPI makes of a route it includes
-            pattern = getattr(getattr(leaf, "path_regex", None), "pattern", None)
-            if hasattr(route, "effective_candidates"):
-                yield from self._walk(route.effective_candidates(), websocket=websocket)
-            elif hasattr(leaf, "host_regex"):
-                yield from self._behind_host(leaf, websocket=websocket)
-            elif not isinstance(pattern, str):
-                continue  # of no shape that is known: whatever it answers goes by the names of rules
-            elif pattern.endswith(_BEHIND_MOUNT) and hasattr(leaf, "routes"):
-                yield from self._behind_mount(leaf, pattern, websocket=websocket)
-            elif _is_websocket(leaf) == websocket:
-                template, methods = getattr(leaf, "path_format", None), getattr(leaf, "methods", None)
-                yield Way(pattern, template, frozenset(methods) if methods else None, route)
-
-    def _behind_mount(self, mount: Any, pattern: str, *, websocket: bool) -> Iterator[Way]:
-        before = pattern.removesuffix(_BEHIND_MOUNT)
-        template = mount.path_format.removesuffix(_BEHIND_TEMPLATE)
-        inside = [
-            way._replace(pattern=before + way.pattern.removeprefix("^"), template=template + way.template)
-            if way.template is not None
-            else way._replace(pattern=before + way.pattern.removeprefix("^"))
-            for way in self._walk(routes_of(mount), websocket=websocket)
-        ]
-        yield from inside
-        yield from (way._replace(methods=None) for way in inside if way.methods is not None)  # it answers 405 itself
-        yield Way(pattern, None, None)
-
-    def _behind_host(self, host: Any, *, websocket: bool) -> Iterator[Way]:
-        number = len(self._hosts)
-        self._hosts.append(host.host_regex)
-        for way in self._walk(routes_of(host), websocket=websocket):
-            yield way._replace(host=number) if way.host is None else way
-        yield Way("^", None, None, host=number)
+        self._ways = ways
+        self._shape = shape
 
 
 class RouteTables:
@@ -215,48 +160,16 @@ class RouteTables:
     def of(self, scope: Mapping[str, Any]) -> RouteTable:
         """Return the table of the outermost router that a request will pass or has passed."""
         app = scope.get("router") or scope.get("app") or self._app
-        if app is self._last[0]:
-            return self._last[1]
+        last = self._last
+        if app is last[0]:
+            return last[1]
         found = self._tables.get(id(app))
         if found is None:
-            if len(self._tables) >= _DEEPEST:
+            if len(self._tables) >= _MOST_APPS:
                 self._tables.clear()
             found = self._tables[id(app)] = (app, RouteTable(app))  # who is held here keeps its id
         self._last = found
         return found[1]
-
-
-def _host_of(request: RequestAttributes) -> str:
-    """Return what the Host header says, without the port."""
-    host = "".join(request.lines("host")[:1]).lower()
-    return host if host.endswith("]") else host.rpartition(":")[0] or host
-
-
-def routes_of(app: object) -> Sequence[Any]:
-    """Return the routes of an app, which may stand behind middleware that keeps it as `app`."""
-    for _ in range(_DEEPEST):
-        routes = getattr(app, "routes", None)
-        if isinstance(routes, list | tuple) and routes:
-            return routes
-        inner = getattr(app, "app", None)
-        if inner is None or inner is app:
-            break
-        app = inner
-    return ()
-
-
-def shape_of(app: object) -> int:
-    """Return a number that changes when routes are added anywhere."""
-    return _count(routes_of(app), 0)
-
-
-def _count(routes: Sequence[Any], depth: int) -> int:
-    total = len(routes)
-    for route in routes if depth < _DEEPEST else ():
-        router = getattr(route, "original_router", None)
-        inner = routes_of(router) if router is not None else routes_of(route) if _may_hold(route) else ()
-        total += _count(inner, depth + 1) if inner else 0
-    return total
 
 
 def _groups_in(pattern: str) -> int | None:
@@ -267,9 +180,7 @@ def _groups_in(pattern: str) -> int | None:
         return None
 
 
-def _may_hold(route: object) -> bool:
-    return hasattr(route, "routes") or hasattr(route, "host_regex")
-
-
-def _is_websocket(route: object) -> bool:
-    return not hasattr(route, "methods")
+def _host_of(request: AsgiRequest) -> str:
+    """Return what the Host header says, without the port."""
+    host = "".join(request.lines("host")[:1]).lower()
+    return host if host.endswith("]") else host.rpartition(":")[0] or host

@@ -66,7 +66,7 @@ class WebSocketExchange(Exchange):
         """Have no other answer: what answers HTTP does not answer a WebSocket."""
 
     async def _answer(self, refused: Refused, kind: str = DENIAL) -> None:
-        if DENIAL in (self.scope.get("extensions") or {}):
+        if DENIAL in (self.request.scope.get("extensions") or {}):
             await super()._answer(refused, kind)
         else:
             self.begun = True

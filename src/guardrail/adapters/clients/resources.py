@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from guardrail.adapters.hooks import at_once, is_async, with_text
+from guardrail.adapters.hooks import at_once, is_async
 from guardrail.adapters.http.attributes import queries_of
 from guardrail.adapters.http.resources import verb_of
 from guardrail.rules.match import Index
@@ -41,12 +41,11 @@ class Outgoing(Mapping[str, object]):
         header: Callable[[str], object],
         user: User | None,
     ) -> None:
-        parts = urlsplit(url)
+        parts, port = parts_of(url)
         self.request = request
         self.method = method.upper()
         self.scheme = parts.scheme.lower()
         self.host = (parts.hostname or "unknown").rstrip(".")
-        port = parts.port
         self.port = None if port == PORTS.get(self.scheme) else port
         self.path = parts.path or "/"
         self._query_text = parts.query
@@ -108,7 +107,17 @@ class Outgoing(Mapping[str, object]):
 
             getLogger("guardrail.adapters").exception("the user= hook failed; the call counts as one without user")
             return None
-        return with_text(at_once(self._user, user, "guardrail.adapters"), "guardrail.adapters")
+        return at_once(self._user, user, "guardrail.adapters")
+
+
+def parts_of(url: str) -> tuple[SplitResult, int | None]:
+    """Return the parts of a URL, and its port; empty ones of a URL that is none: what becomes of it the library knows."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return urlsplit(""), None
+    return parts, port
 
 
 class Naming:

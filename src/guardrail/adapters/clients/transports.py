@@ -5,7 +5,7 @@ Law: an answer passes chunk by chunk; its permit lives until its stream is close
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from guardrail.adapters.clients.calls import Egress, Holding
@@ -76,14 +76,14 @@ class Guarded(Generic[Transport]):
     """Stand before another transport.
 
     Attributes:
-        makes: Makes the library's own transport, which sends where none is given.
-        streams: Makes the stream of an answer, of a class that the library knows.
+        makes: The library's own transport, which sends where none is given.
+        streams: The stream of an answer, of a class that the library knows.
         sends: The method by which a transport sends.
         other: Where to go with a transport of the other kind.
     """
 
-    makes: ClassVar[Callable[[], Any]]
-    streams: ClassVar[Callable[[Any, ClientCall], Any]]
+    makes: ClassVar[type[Any]]
+    streams: ClassVar[type[Any]]
     sends: ClassVar[str]
     other: ClassVar[str]
 
@@ -99,7 +99,7 @@ class Guarded(Generic[Transport]):
     ) -> None:
         inner, rules = told_apart(transport, guard, self.sends, self.other)
         self._egress = Egress(rules, resource=resource, user=user, hold=hold, max_hold=max_hold)
-        self._transport = type(self).makes() if inner is None else inner
+        self._transport = self.makes() if inner is None else inner
 
     def _answer(self, response: Any, call: ClientCall) -> Any:
         """Return *response*, whose stream ends *call*."""
@@ -107,7 +107,7 @@ class Guarded(Generic[Transport]):
         if response.is_closed:  # it was made from bytes, as those of a MockTransport are: nobody will close it
             call.finish()
         else:
-            response.stream = type(self).streams(response.stream, call)
+            response.stream = self.streams(response.stream, call)
         return response
 
 

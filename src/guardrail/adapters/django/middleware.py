@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from logging import getLogger
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
@@ -12,15 +12,17 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
+from guardrail.adapters.django.escapes import JOURNEY, watch
 from guardrail.adapters.django.request import DjangoRequest, asks_for_user
 from guardrail.adapters.django.response import Journey
+from guardrail.adapters.hooks import refusal_of
 from guardrail.adapters.http.answers import answer_to
 from guardrail.adapters.http.options import guard_of, options_of
 from guardrail.adapters.http.resources import RuleNames, verb_of
 from guardrail.admission.ambient import publish, withdraw
-from guardrail.errors import Refused
 
-_JOURNEY = "_guardrail"  # where a request has what we know of it
+if TYPE_CHECKING:
+    from guardrail.errors import Refused
 
 
 class GuardMiddleware:
@@ -41,6 +43,7 @@ class GuardMiddleware:
         self._guard = guard_of(import_string(guard) if isinstance(guard, str) else guard)
         self._options = options_of("GUARDRAIL", given)
         self._names = RuleNames()
+        watch()
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
             vars(self)["process_view"] = self._aprocess_view
@@ -51,43 +54,45 @@ class GuardMiddleware:
             return self._acall(request)
         journey = self._begin(request)
         published = publish(journey.request)
+        response = refused = None
         try:
             response = self.get_response(request)
             if journey.is_waiting and self._locate(journey):
                 refused = self._enter(journey)
-                response = response if refused is None else self._answer(journey, refused)
         except BaseException as error:
-            journey.end(error)
-            raise
+            refused = self._refusal(journey, error)
+            if refused is None:
+                raise
         finally:
             withdraw(published)
-        return journey.take(response)
+        return self._conclude(journey, response, refused)
 
     async def _acall(self, request: Any) -> Any:
         journey = self._begin(request)
         published = publish(journey.request)
+        response = refused = None
         try:
             response = await self.get_response(request)
             if journey.is_waiting and self._locate(journey):
                 refused = await self._aenter(journey)
-                response = response if refused is None else self._answer(journey, refused)
         except BaseException as error:
-            journey.end(error)
-            raise
+            refused = self._refusal(journey, error)
+            if refused is None:
+                raise
         finally:
             withdraw(published)
-        return journey.take(response)
+        return self._conclude(journey, response, refused)
 
     def process_view(self, request: Any, view: object, args: object, kwargs: object) -> Any:
         """Enter the rules, now that the view is known."""
-        journey: Journey = getattr(request, _JOURNEY)
+        journey: Journey = getattr(request, JOURNEY)
         if not self._locate(journey):
             return None
         refused = self._enter(journey)
         return None if refused is None else self._answer(journey, refused)
 
     async def _aprocess_view(self, request: Any, view: object, args: object, kwargs: object) -> Any:
-        journey: Journey = getattr(request, _JOURNEY)
+        journey: Journey = getattr(request, JOURNEY)
         if not self._locate(journey):
             return None
         refused = await self._aenter(journey)
@@ -95,15 +100,16 @@ class GuardMiddleware:
 
     def process_exception(self, request: Any, error: Exception) -> Any:
         """Answer a refusal that a view lets escape; remember any other error for breakers."""
-        journey: Journey = getattr(request, _JOURNEY)
-        if isinstance(error, Refused):
-            return self._answer(journey, error)
+        journey: Journey = getattr(request, JOURNEY)
+        refused = refusal_of(error)
+        if refused is not None:
+            return self._answer(journey, refused)
         journey.error = error
         return None
 
     def _begin(self, request: Any) -> Journey:
         journey = Journey(self._guard(), self._options.style, DjangoRequest(request, self._options))
-        setattr(request, _JOURNEY, journey)
+        setattr(request, JOURNEY, journey)
         return journey
 
     def _locate(self, journey: Journey) -> bool:
@@ -137,6 +143,19 @@ class GuardMiddleware:
             return permit.refusal()
         journey.permit = permit
         return None
+
+    def _refusal(self, journey: Journey, error: BaseException) -> Refused | None:
+        """Return the refusal that is to be answered, where errors come through to us; None: the call has ended with one."""
+        refused = refusal_of(error)
+        if refused is None:
+            journey.end(error)
+        return refused
+
+    def _conclude(self, journey: Journey, response: Any, refused: Refused | None) -> Any:
+        """Return what goes out: the response, unless there is a refusal to be answered."""
+        if refused is None:
+            refused = journey.unanswered(response)
+        return journey.take(response if refused is None else self._answer(journey, refused))
 
     def _answer(self, journey: Journey, refused: Refused) -> Any:
         journey.refusal = refused

@@ -10,6 +10,7 @@ from asyncio import CancelledError
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
+from guardrail.adapters.hooks import refusal_of
 from guardrail.adapters.http.answers import shown
 from guardrail.adapters.http.headers import Fields, retry_after
 from guardrail.admission.ambient import publish, withdraw
@@ -30,12 +31,14 @@ class Journey:
     Attributes:
         permit: What it got from the gates; None: nothing, or it has ended.
         refusal: Why the answer is guardrail's own.
-        error: What the view raised.
+        escaped: A refusal that another middleware raised, and for which Django has made a page.
+        error: What the view, or another middleware, raised.
         is_waiting: Nobody has looked yet whether rules are to be entered.
     """
 
     permit: Permit | None = None
     refusal: Refused | None = None
+    escaped: Refused | None = None
     error: BaseException | None = None
     is_waiting = True
     _status = SERVER_ERROR
@@ -44,6 +47,18 @@ class Journey:
         self.guard = guard
         self._style = style
         self.request = request
+
+    def note(self, error: BaseException) -> None:
+        """Take note of what a view or another middleware has raised."""
+        self.escaped = refusal_of(error)
+        self.error = None if self.escaped is not None else error
+
+    def unanswered(self, response: Any) -> Refused | None:
+        """Return the refusal for which *response* is nothing but the page that Django makes for any error."""
+        if self.escaped is not None and response.status_code != SERVER_ERROR:
+            self.refusal = self.escaped  # another middleware has an answer of its own
+            return None
+        return self.escaped
 
     def take(self, response: Any) -> Any:
         """Take the response on its way out."""

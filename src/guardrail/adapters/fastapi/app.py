@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
     from guardrail.adapters.asgi.exchange import App, Exchange
-    from guardrail.adapters.asgi.request import AsgiRequest
     from guardrail.adapters.http.options import Headers
+    from guardrail.admission.permit import Permit
     from guardrail.guard import Guard
 
 
@@ -71,9 +71,6 @@ def install(
 class FastApiMiddleware(GuardMiddleware):
     """Guard a FastAPI app, entering late where a dependency says who is calling."""
 
-    _http = LateExchange
-    _websocket = LateWebSocketExchange
-
     def __init__(
         self,
         app: App,
@@ -84,18 +81,19 @@ class FastApiMiddleware(GuardMiddleware):
     ) -> None:
         super().__init__(app, guard, **options)
         self._user = None if dependency is None else UserDependency(dependency)
+        if dependency is not None:
+            self._http, self._websocket = LateExchange, LateWebSocketExchange
+            self._enters_late = True
 
-    def _is_let_in(self, exchange: Exchange, request: AsgiRequest) -> bool:
-        return self._user is None and super()._is_let_in(exchange, request)
-
-    async def _enter(self, exchange: Exchange, request: AsgiRequest) -> bool:
-        leaf = None if request.route is None else request.route.leaf
+    async def _enter(self, exchange: Exchange, permit: Permit | None) -> bool:
+        route = exchange.request.route
+        leaf = None if route is None else route.leaf
         dependant = getattr(getattr(leaf, "starlette_route", None) or leaf, "dependant", None)
         if self._user is None or dependant is None or not isinstance(exchange, LateExchange):
-            return await super()._enter(exchange, request)
+            return await super()._enter(exchange, permit)
         self._user.prepare(dependant)
-        exchange.waiting = request
-        exchange.scope[EXCHANGE] = exchange
+        exchange.is_waiting = True
+        exchange.request.scope[EXCHANGE] = exchange
         return True
 
 

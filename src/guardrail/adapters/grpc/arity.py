@@ -23,6 +23,13 @@ class Arity(NamedTuple):
     make: Callable[..., Method]
 
 
+class Guarded(NamedTuple):
+    """Hold the handler of a method, and the one with a guard before it."""
+
+    method: Method
+    front: Method
+
+
 _ARITIES: Final = {
     (False, False): Arity("unary_unary", grpc.unary_unary_rpc_method_handler),
     (False, True): Arity("unary_stream", grpc.unary_stream_rpc_method_handler),

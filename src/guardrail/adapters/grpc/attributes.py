@@ -13,13 +13,14 @@ from logging import getLogger
 from typing import Any, Protocol
 from urllib.parse import unquote
 
-from guardrail.adapters.hooks import at_once, with_text
+from guardrail.adapters.hooks import at_once
 from guardrail.adapters.http.address import hop_of
 from guardrail.admission import ambient
 
 METADATA = "metadata."
 PEERS = 4096  # whose addresses are remembered
 PLAIN = ("client.ip", "user", "resource")
+UNKNOWN = object()
 
 Metadata = Iterable[tuple[str, str | bytes]]
 UserHook = Callable[[Any], object]
@@ -53,10 +54,9 @@ class RpcAttributes(Mapping[str, object]):
 
     def get(self, name: str, default: object = None) -> object:
         """Return an attribute, or *default* if it is missing."""
-        known = self._known
-        if name not in known:
-            known[name] = self._find(name)
-        value = known[name]
+        value = self._known.get(name, UNKNOWN)
+        if value is UNKNOWN:
+            value = self._known[name] = self.address() if name == "client.ip" else self._find(name)
         return default if value is None else value
 
     def __getitem__(self, name: str) -> object:
@@ -75,10 +75,8 @@ class RpcAttributes(Mapping[str, object]):
     def _find(self, name: str) -> object:
         if name.startswith(METADATA):
             return metadata_value(self.metadata(), name.removeprefix(METADATA).lower())
-        if name == "client.ip":
-            return self.address()
         if name == "user":
-            return None if self._user is None else with_text(asked(self._user, self._about), "guardrail.grpc")
+            return None if self._user is None else asked(self._user, self._about)
         return self.resource if name == "resource" else None
 
 

@@ -7,25 +7,23 @@ over finds its place free.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 import wrapt
 
-from guardrail.adapters.grpc.options import EXEMPT, checked
-from guardrail.adapters.grpc.outgoing import Continuation, Details, Outgoing, Resources
+from guardrail.adapters.grpc.outgoing import Continuation, Details, OutgoingGuard, Turn
 from guardrail.adapters.grpc.refused import RefusedCall
-from guardrail.adapters.grpc.status import GONE, leave, refusal_in, status_of
+from guardrail.adapters.grpc.status import GONE, leave, status_of
+from guardrail.adapters.hooks import refusal_of
 
 if TYPE_CHECKING:
-    from guardrail.adapters.grpc.attributes import UserHook
-    from guardrail.adapters.grpc.options import ResourceHook
     from guardrail.admission.permit import Permit
-    from guardrail.guard import Guard
 
 
 class ClientGuard(
+    OutgoingGuard,
     grpc.UnaryUnaryClientInterceptor,
     grpc.UnaryStreamClientInterceptor,
     grpc.StreamUnaryClientInterceptor,
@@ -34,62 +32,34 @@ class ClientGuard(
     """Guard the calls of a channel, each under its name: `client /pkg.Service/Method`.
 
     A call that has to wait for its turn does so where it is made, also one that returns a future or a stream.
-
-    Args:
-        guard: None: the default one, whichever it is when a call goes out.
-        exempt: Methods that are not guarded, as `/pkg.Service/Method` or `/pkg.Service/*`; by default health and reflection.
-        user: Says for whom a call is made, from its details; one that raises means that nobody is known.
-        resource: Gives methods other names, from `/pkg.Service/Method`; what it says of a method is kept.
-
-    Raises:
-        TypeError: An option is of the wrong kind.
-        ValueError: One of the exempt methods is none.
     """
 
-    def __init__(
-        self,
-        guard: Guard | None = None,
-        *,
-        exempt: Iterable[str] = EXEMPT,
-        user: UserHook | None = None,
-        resource: ResourceHook | None = None,
-    ) -> None:
-        self._options = checked(guard, exempt, user, resource)
-        self._resources = Resources(self._options)
-
-    def intercept_unary_unary(self, continuation: Continuation, client_call_details: Any, request: Any) -> Any:
-        return self._call(continuation, client_call_details, request)
-
-    def intercept_unary_stream(self, continuation: Continuation, client_call_details: Any, request: Any) -> Any:
-        return self._call(continuation, client_call_details, request)
-
-    def intercept_stream_unary(
-        self, continuation: Continuation, client_call_details: Any, request_iterator: Any
-    ) -> Any:
-        return self._call(continuation, client_call_details, request_iterator)
-
-    def intercept_stream_stream(
-        self, continuation: Continuation, client_call_details: Any, request_iterator: Any
-    ) -> Any:
-        return self._call(continuation, client_call_details, request_iterator)
-
-    def _call(self, continuation: Continuation, details: Details, request: Any) -> Any:
-        options = self._options
-        resource = self._resources.of(details.method)
-        if resource is None:
+    def _intercept(self, continuation: Continuation, details: Details, request: Any) -> Any:
+        outgoing = self._begin(details)
+        if outgoing is None:
             return continuation(details, request)
-        outgoing = Outgoing(options, resource, details)
-        permit = options.current().try_enter(resource, outgoing.attributes, max_wait=outgoing.max_wait)
+        guard, attributes, permit = outgoing
+        if permit is None:
+            turn = Turn(details.timeout)
+            permit = guard.try_enter(attributes.resource, attributes, max_wait=turn.max_wait)
+            left = turn.timeout_left()
+            details = details if left is None else with_timeout(details, left)
         if not permit:
             return RefusedCall(permit.refusal())
+        if not permit.awaits_end:
+            return continuation(details, request)
         permit.is_held = True
-        left = outgoing.timeout_left()
         try:
-            call = continuation(details if left is None else with_timeout(details, left), request)
+            call = continuation(details, request)
         except BaseException as error:
             permit.exit(error)
             raise
         return watched(call, permit)
+
+    intercept_unary_unary: Any = _intercept
+    intercept_unary_stream: Any = _intercept
+    intercept_stream_unary: Any = _intercept
+    intercept_stream_stream: Any = _intercept
 
 
 class ShorterDetails(NamedTuple):
@@ -132,7 +102,7 @@ def watched(call: Any, permit: Permit) -> Any:
 
 def leave_with(permit: Permit, call: Any) -> None:
     """End a call that has its status."""
-    refused = refusal_in(call)
+    refused = refusal_of(call) if isinstance(call, grpc.RpcError) else None
     if refused is not None:
         permit.exit(refused)
     else:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from logging import getLogger
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from guardrail.adapters.hooks import is_async
 from guardrail.default import default_guard
@@ -26,10 +26,12 @@ EXEMPT: Final = (
 EVERY = "*"
 FOR_EVER_S = 1e9  # a deadline behind this is gRPC's way to say that there is none
 SHORT_S = 0.0001  # a wait that changes nothing
+MOST_KNOWN = 1_000  # methods of which something is kept; beyond that it is worked out for each call
 
 _METHOD = re.compile(r"/[^/*\s]+/(?:[^/*\s]+|\*)")
 
 ResourceHook = Callable[[str], str]
+K = TypeVar("K")
 
 
 class Options(NamedTuple):
@@ -57,6 +59,45 @@ class Options(NamedTuple):
         except Exception:
             getLogger("guardrail.grpc").exception("resource raised for %s, which keeps its name", method)
         return name if isinstance(name, str) and name else prefix + method
+
+
+class Interceptor(Generic[K]):
+    """Do what all four guards do: take their options, and keep what they have worked out for each method."""
+
+    def __init__(
+        self,
+        guard: Guard | None = None,
+        *,
+        exempt: Iterable[str] = EXEMPT,
+        user: UserHook | None = None,
+        resource: ResourceHook | None = None,
+    ) -> None:
+        """Check the options.
+
+        Args:
+            guard: None: the default one, whichever it is at each call.
+            exempt: Methods that are not guarded, as `/pkg.Service/Method` or `/pkg.Service/*`; by default health and
+                reflection.
+            user: Says for whom a call is made: on a server from its context, on a client from its details. One that
+                raises means that nobody is known.
+            resource: Gives methods other names, from `/pkg.Service/Method`; what it says of a method is kept.
+
+        Raises:
+            TypeError: An option is of the wrong kind.
+            ValueError: One of the exempt methods is none.
+        """
+        self._options = checked(guard, exempt, user, resource)
+        self._known: dict[str | bytes, K] = {}
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Do what this kind of guard needs besides its options."""
+
+    def _keep(self, method: str | bytes, found: K) -> K:
+        """Keep what was worked out for a method, and return it."""
+        if len(self._known) < MOST_KNOWN:
+            self._known[method] = found
+        return found
 
 
 def checked(guard: object, exempt: object, user: object, resource: object) -> Options:

@@ -1,4 +1,4 @@
-"""An outgoing call as its guard sees it: how it is called, what rules may ask of it, and how long it may wait.
+"""An outgoing call as its guard sees it: the name that rules have for it, and how long it may wait.
 
 Law: time spent waiting for a turn is taken off the time that the call may take.
 """
@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from guardrail.adapters.grpc.attributes import Metadata, SentAttributes
-from guardrail.adapters.grpc.options import SHORT_S, longest_wait
+from guardrail.adapters.grpc.attributes import SentAttributes
+from guardrail.adapters.grpc.options import SHORT_S, Interceptor, longest_wait
 from guardrail.adapters.grpc.status import CLIENT
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from guardrail.adapters.grpc.options import Options
+    from guardrail.adapters.grpc.attributes import Metadata
+    from guardrail.admission.permit import Permit
+    from guardrail.guard import Guard
 
-MOST_KNOWN = 1_000  # methods whose names are kept
 Continuation = Callable[[Any, Any], Any]
 
 
@@ -37,47 +38,54 @@ class Details(Protocol):
     def wait_for_ready(self) -> bool | None: ...
 
 
-class Resources:
-    """Give methods the names that rules have for them. Safe from any thread or task."""
+class Outgoing(NamedTuple):
+    """Hold a call that is not free to go yet, or whose end matters.
 
-    __slots__ = ("_known", "_options")
+    Attributes:
+        permit: None: it has to wait for its turn.
+    """
 
-    def __init__(self, options: Options) -> None:
-        self._options = options
-        self._known: dict[str | bytes, str | None] = {}
+    guard: Guard
+    attributes: SentAttributes
+    permit: Permit | None
 
-    def of(self, method: str | bytes) -> str | None:
-        """Return the resource; None: the method is exempt."""
+
+class OutgoingGuard(Interceptor[str | None]):
+    """Decide the calls of a client. Safe from any thread or task."""
+
+    def _begin(self, details: Details) -> Outgoing | None:
+        """Decide a call at once, where the rules can; None: it is free to go, and nobody waits for its end."""
+        resource = self._resource_of(details.method)
+        if resource is None:
+            return None
+        guard, attributes = self._options.current(), SentAttributes(resource, details, self._options.user)
+        permit = guard.at_once(resource, attributes)
+        return None if permit and not permit.awaits_end else Outgoing(guard, attributes, permit)
+
+    def _resource_of(self, method: str | bytes) -> str | None:
+        """Return the resource of a method; None: it is exempt."""
         if method in self._known:
             return self._known[method]
         name = method if isinstance(method, str) else method.decode("utf-8", "replace")
-        resource = None if self._options.exempts(name) else self._options.resource_of(name, CLIENT)
-        if len(self._known) < MOST_KNOWN:
-            self._known[method] = resource
-        return resource
+        options = self._options
+        return self._keep(method, None if options.exempts(name) else options.resource_of(name, CLIENT))
 
 
-class Outgoing:
-    """Hold one call on its way to its guard.
+class Turn:
+    """Measure how long a call waits for its turn.
 
     Attributes:
-        attributes: What rules may ask of it.
-        max_wait: How long it may wait.
+        max_wait: How long it may; None: as long as its rules let it.
     """
 
-    __slots__ = ("_begun", "_timeout", "attributes", "max_wait")
+    __slots__ = ("_begun", "_timeout", "max_wait")
 
-    def __init__(self, options: Options, resource: str, details: Details) -> None:
-        self.attributes = SentAttributes(resource, details, options.user)
-        self._timeout = details.timeout
-        self.max_wait: timedelta | None = None
-        if self._timeout is not None:
-            self.max_wait = longest_wait(self._timeout)
-            self._begun = monotonic()
+    def __init__(self, timeout: float | None) -> None:
+        self._begun = monotonic()
+        self._timeout = timeout
+        self.max_wait: timedelta | None = longest_wait(timeout)
 
     def timeout_left(self) -> float | None:
-        """Return what is left of the timeout after a wait; None: it is as it was."""
-        if self._timeout is None:
-            return None
+        """Return what the wait has left of the timeout; None: it is as it was."""
         waited = monotonic() - self._begun
-        return None if waited < SHORT_S else max(self._timeout - waited, 0.0)
+        return None if self._timeout is None or waited < SHORT_S else max(self._timeout - waited, 0.0)

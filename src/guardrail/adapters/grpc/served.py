@@ -1,7 +1,7 @@
 """A call as a server of threads sees it: let in or aborted, and ended with its final status.
 
 Law: whoever is refused gets all metadata that was set before and the refusal's besides; a call that ended while it waited
-gives back what it took.
+gives back what it took. Of gRPC no more is asked than the rules need: a call that holds nothing ends without a question.
 """
 
 from __future__ import annotations
@@ -12,24 +12,19 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 import grpc
 
 from guardrail.adapters.grpc.attributes import Metadata, ServedAttributes, withdraw
-from guardrail.adapters.grpc.options import SHORT_S, Options, longest_wait
-from guardrail.adapters.grpc.status import (
-    GONE,
-    Answer,
-    Trailers,
-    answer_of,
-    escaped,
-    leave,
-    refusal_in,
-    status_of,
-)
+from guardrail.adapters.grpc.options import SHORT_S, longest_wait
+from guardrail.adapters.grpc.status import GONE, Answer, Trailers, answer_of, escaped, leave, status_of
+from guardrail.adapters.hooks import refusal_of
 from guardrail.admission.ambient import publish
 from guardrail.errors import Refused
 
 if TYPE_CHECKING:
+    from guardrail.adapters.grpc.options import Options
     from guardrail.admission.permit import Permit
+    from guardrail.guard import Guard
 
-# The caller's clock runs out a moment before the server's: what is cut off in this time was cut off by the deadline.
+# A server hears of a deadline after the fact, and on the clock of another thread: what ends so near to it was cut off by
+# it, not by the caller.
 DEADLINE_SLACK_S = 0.02
 TOO_LATE = "the call had ended before it was its turn"
 
@@ -55,25 +50,21 @@ class ServedCall:
         permit: Ended by `finish` or `fail`.
     """
 
-    __slots__ = ("_has_deadline", "_published", "context", "permit")
+    __slots__ = ("_published", "context", "permit")
 
     def __init__(self, options: Options, resource: str, context: Context) -> None:
         self.context = context
-        begun = monotonic()
-        wait = longest_wait(self._remaining())
-        self._has_deadline = wait is not None
-        attributes = ServedAttributes(resource, context, options.user)
-        self.permit = options.current().try_enter(resource, attributes, max_wait=wait)
-        if not self.permit:
-            refused = self.permit.refusal()
+        if not context.is_active():
+            self._cut_off()
+        guard, attributes = options.current(), ServedAttributes(resource, context, options.user)
+        permit = guard.at_once(resource, attributes)
+        if permit is None:
+            permit = self._in_turn(guard, attributes)
+        if not permit:
+            refused = permit.refusal()
             self._abort(answer_of(refused), refused)
-        self.permit.is_held = True
-        if monotonic() - begun > SHORT_S:
-            try:
-                self._remaining()
-            except Exception:
-                give_back(self.permit)
-                raise
+        permit.is_held = True
+        self.permit = permit
         self._published = publish(attributes)
 
     def rest(self) -> None:
@@ -86,12 +77,13 @@ class ServedCall:
     def finish(self) -> None:
         """End a call that was answered."""
         withdraw(self._published)
-        leave(self.permit, self._status(None))
+        if self.permit.awaits_end:
+            leave(self.permit, self._status(None))
 
     def fail(self, error: BaseException) -> None:
         """End a call whose handler raised. A refusal among its reasons is the answer, unless that was given already."""
         withdraw(self._published)
-        refused = refusal_in(error)
+        refused = refusal_of(error)
         if refused is not None:
             self.permit.exit(refused)
             self._abort(escaped(refused), refused)
@@ -102,19 +94,25 @@ class ServedCall:
         else:
             leave(self.permit, self._status(error), error if self.context.code() is None else None)
 
-    def _remaining(self) -> float | None:
-        """Return how many seconds the call has left. Raises what aborts it, if it is over."""
-        context = self.context
-        remaining = context.time_remaining()
-        if not context.is_active() or remaining == 0:
-            context.abort(cut_off(remaining), TOO_LATE)
-        return remaining
+    def _in_turn(self, guard: Guard, attributes: ServedAttributes) -> Permit:
+        """Wait for the call's turn, as long as it lives. Raises what aborts it, if it does not live to see it."""
+        begun, remaining = monotonic(), self.context.time_remaining()
+        if remaining == 0:
+            self._cut_off()
+        permit = guard.try_enter(attributes.resource, attributes, max_wait=longest_wait(remaining))
+        if permit and monotonic() - begun > SHORT_S and not self._is_on():
+            give_back(permit)
+            self._cut_off()
+        return permit
+
+    def _is_on(self) -> bool:
+        return self.context.is_active() and self.context.time_remaining() != 0
 
     def _status(self, error: BaseException | None) -> grpc.StatusCode:
-        context = self.context
-        remaining = context.time_remaining() if self._has_deadline else None
-        is_on = context.is_active() and remaining != 0
-        return status_of(context.code(), error) if is_on else cut_off(remaining)
+        return status_of(self.context.code(), error) if self._is_on() else cut_off(self.context.time_remaining())
+
+    def _cut_off(self) -> NoReturn:
+        self.context.abort(cut_off(self.context.time_remaining()), TOO_LATE)
 
     def _abort(self, answer: Answer, refused: Refused) -> NoReturn:
         context = self.context

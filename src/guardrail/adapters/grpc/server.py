@@ -6,50 +6,24 @@ is finished or dropped; no handler runs for a call that has ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from guardrail.adapters.grpc.arity import Function, answered_by, function_of
-from guardrail.adapters.grpc.options import EXEMPT, Options, checked
+from guardrail.adapters.grpc.arity import Function, Guarded, answered_by, function_of
+from guardrail.adapters.grpc.options import Interceptor, Options
 from guardrail.adapters.grpc.served import Context, ServedCall
 
 if TYPE_CHECKING:
     from guardrail.adapters.grpc.arity import Method
-    from guardrail.adapters.grpc.attributes import UserHook
-    from guardrail.adapters.grpc.options import ResourceHook
-    from guardrail.guard import Guard
 
-MOST_KNOWN = 1_000  # methods whose guarded handlers are kept; beyond that they are made for each call
 Served = Callable[[Options, str, Any], ServedCall]
 
 
-class ServerGuard(grpc.ServerInterceptor):
-    """Guard the methods of a `grpc.server`, each under its name: `/pkg.Service/Method`.
-
-    Args:
-        guard: None: the default one, whichever it is when a call comes in.
-        exempt: Methods that are not guarded, as `/pkg.Service/Method` or `/pkg.Service/*`; by default health and reflection.
-        user: Says who is calling, from the context of a call; one that raises means that nobody is known.
-        resource: Gives methods other names, from `/pkg.Service/Method`; what it says of a method is kept.
-
-    Raises:
-        TypeError: An option is of the wrong kind.
-        ValueError: One of the exempt methods is none.
-    """
-
-    def __init__(
-        self,
-        guard: Guard | None = None,
-        *,
-        exempt: Iterable[str] = EXEMPT,
-        user: UserHook | None = None,
-        resource: ResourceHook | None = None,
-    ) -> None:
-        self._options = checked(guard, exempt, user, resource)
-        self._known: dict[str, tuple[Method, Method]] = {}
+class ServerGuard(Interceptor[Guarded], grpc.ServerInterceptor):
+    """Guard the methods of a `grpc.server`, each under its name: `/pkg.Service/Method`."""
 
     def intercept_service(
         self,
@@ -57,17 +31,13 @@ class ServerGuard(grpc.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """Return the handler with a guard before it."""
-        method = continuation(handler_call_details)
-        name = handler_call_details.method
+        method, name = continuation(handler_call_details), handler_call_details.method
         known = self._known.get(name)
-        if known is not None and known[0] is method:
-            return known[1]
+        if known is not None and known.method is method:
+            return known.front
         if method is None or self._options.exempts(name):
             return method
-        front = guarded(method, self._options, self._options.resource_of(name))
-        if len(self._known) < MOST_KNOWN:
-            self._known[name] = (method, front)
-        return front
+        return self._keep(name, Guarded(method, guarded(method, self._options, self._options.resource_of(name)))).front
 
 
 def guarded(method: Method, options: Options, resource: str) -> Method:

@@ -19,12 +19,12 @@ except ImportError as missing:
     raise ImportError('guardrail.adapters.grpc needs grpcio: pip install "guardrail-py[grpc]"') from missing
 
 from guardrail.core.verdict import Decision
-from guardrail.errors import Refused
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from guardrail.admission.permit import Permit
+    from guardrail.errors import Refused
 
 DOMAIN: Final = "guardrail"
 CLIENT: Final = "client "  # what the resources of outgoing calls begin with
@@ -84,13 +84,6 @@ def escaped(refused: Refused) -> Answer:
     Where it is one of the service's own calls that was refused, its callers have not used up anything.
     """
     return answer_of(refused, grpc.StatusCode.UNAVAILABLE if refused.resource.startswith(CLIENT) else None)
-
-
-def refusal_in(error: object) -> Refused | None:
-    """Return the refusal that *error* is, or that is the cause of an RpcError."""
-    if isinstance(error, grpc.RpcError):
-        error = error.__cause__
-    return error if isinstance(error, Refused) else None
 
 
 def status_of(code: object, error: BaseException | None = None) -> grpc.StatusCode:

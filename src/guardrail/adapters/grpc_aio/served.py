@@ -1,29 +1,27 @@
 """A call as a server of asyncio sees it: let in or aborted, and ended with its final status.
 
 Law: whoever is refused gets all metadata that was set before and the refusal's besides; a call that ended while it waited
-gives back what it took.
+gives back what it took. Of gRPC no more is asked than the rules need: a call that holds nothing has the context as it is.
 """
 
 from __future__ import annotations
 
 from asyncio import CancelledError
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import grpc.aio
 
 from guardrail.adapters.grpc.attributes import Metadata, ServedAttributes, withdraw
 from guardrail.adapters.grpc.options import SHORT_S, longest_wait
 from guardrail.adapters.grpc.served import TOO_LATE, cut_off, give_back
-from guardrail.adapters.grpc.status import Answer, Trailers, answer_of, escaped, leave, refusal_in, status_of
+from guardrail.adapters.grpc.status import Answer, Trailers, answer_of, escaped, leave, status_of
+from guardrail.adapters.hooks import refusal_of
 from guardrail.admission.ambient import publish
 from guardrail.errors import Refused
 
 if TYPE_CHECKING:
-    from contextvars import Token
-
     from guardrail.adapters.grpc.options import Options
-    from guardrail.admission.ambient import Layer
     from guardrail.admission.permit import Permit
 
 
@@ -40,50 +38,62 @@ class AioContext(Protocol):
 
 
 class AioCall:
-    """Hold one call that was let in.
+    """Let one call in: at once where the rules can, else `take_turn` has to be awaited before its handler runs.
 
     Attributes:
         context: What the handler gets.
-        permit: Ended by `finish` or `fail`.
+        is_in: It was let in, and has a permit, which `finish` or `fail` ends.
     """
 
-    __slots__ = ("_context", "_published", "context", "permit")
+    __slots__ = ("_attributes", "_begun", "_context", "_guard", "_published", "context", "is_in", "permit")
 
-    def __init__(self, context: AioContext, permit: Permit, published: Token[Layer]) -> None:
-        self._context = context
-        self._published = published
-        self.context = HandlerContext(context, permit)
-        self.permit = permit
+    permit: Permit
 
-    @classmethod
-    async def enter(cls, options: Options, resource: str, context: AioContext) -> Self:
-        """Let one call in. Raises what aborts it, if a rule says no."""
-        begun = monotonic()
+    def __init__(self, options: Options, resource: str, context: AioContext) -> None:
+        self._context = self.context = context
+        self._guard = options.current()
+        self._attributes = ServedAttributes(resource, context, options.user)
+        self._begun = None if context.time_remaining() == 0 else self._guard.at_once(resource, self._attributes)
+        self.is_in = False
+        if self._begun:
+            self._let_in(self._begun)
+
+    async def take_turn(self) -> None:
+        """Wait for the call's turn, as long as it lives. Raises what aborts it, if a rule says no."""
+        context, attributes, permit = self._context, self._attributes, self._begun
         remaining = context.time_remaining()
         if remaining == 0:
             await context.abort(cut_off(remaining), TOO_LATE)
-        attributes = ServedAttributes(resource, context, options.user)
-        permit = await options.current().atry_enter(resource, attributes, max_wait=longest_wait(remaining))
+        if permit is None:
+            begun, wait = monotonic(), longest_wait(remaining)
+            permit = await self._guard.atry_enter(attributes.resource, attributes, max_wait=wait)
+            if permit and monotonic() - begun > SHORT_S and context.time_remaining() == 0:
+                give_back(permit)
+                await context.abort(cut_off(0), TOO_LATE)
         if not permit:
             refused = permit.refusal()
             await abort(context, answer_of(refused), refused)
-        permit.is_held = True
-        if monotonic() - begun > SHORT_S and context.time_remaining() == 0:
-            give_back(permit)
-            await context.abort(cut_off(0), TOO_LATE)
-        return cls(context, permit, publish(attributes))
+        self._let_in(permit)
+
+    def _let_in(self, permit: Permit) -> None:
+        permit.is_held = self.is_in = True
+        self.permit = permit
+        if permit.awaits_end:
+            self.context = HandlerContext(self._context, permit)
+        self._published = publish(self._attributes)
 
     def finish(self) -> None:
         """End a call that was answered."""
         withdraw(self._published)
-        remaining = self._context.time_remaining()
-        leave(self.permit, cut_off(remaining) if remaining == 0 else status_of(self._context.code()))
+        if self.permit.awaits_end:
+            remaining = self._context.time_remaining()
+            leave(self.permit, cut_off(remaining) if remaining == 0 else status_of(self._context.code()))
 
     async def fail(self, error: BaseException) -> None:
         """End a call whose handler raised. A refusal among its reasons is the answer, unless that was given already."""
         withdraw(self._published)
         context = self._context
-        refused = refusal_in(error)
+        refused = refusal_of(error)
         if refused is not None:
             self.permit.exit(refused)
             await abort(context, escaped(refused), refused)

@@ -7,50 +7,25 @@ lasts as long as the handler, a stream's until it is finished or closed.
 from __future__ import annotations
 
 from asyncio import current_task
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 
-from guardrail.adapters.grpc.arity import Function, answered_by, function_of
-from guardrail.adapters.grpc.options import EXEMPT, Options, checked
-from guardrail.adapters.grpc.server import MOST_KNOWN, around_answer, around_stream
+from guardrail.adapters.grpc.arity import Function, Guarded, answered_by, function_of
+from guardrail.adapters.grpc.options import Interceptor, Options
+from guardrail.adapters.grpc.server import around_answer, around_stream
 from guardrail.adapters.grpc_aio.served import AioCall, AioContext
 from guardrail.adapters.grpc_aio.threads import Rpc, ThreadCall
 
 if TYPE_CHECKING:
     from guardrail.adapters.grpc.arity import Method
-    from guardrail.adapters.grpc.attributes import UserHook
-    from guardrail.adapters.grpc.options import ResourceHook
-    from guardrail.guard import Guard
 
 
-class ServerGuard(grpc.aio.ServerInterceptor):
-    """Guard the methods of a `grpc.aio.server`, each under its name: `/pkg.Service/Method`.
-
-    Args:
-        guard: None: the default one, whichever it is when a call comes in.
-        exempt: Methods that are not guarded, as `/pkg.Service/Method` or `/pkg.Service/*`; by default health and reflection.
-        user: Says who is calling, from the context of a call; one that raises means that nobody is known.
-        resource: Gives methods other names, from `/pkg.Service/Method`; what it says of a method is kept.
-
-    Raises:
-        TypeError: An option is of the wrong kind.
-        ValueError: One of the exempt methods is none.
-    """
-
-    def __init__(
-        self,
-        guard: Guard | None = None,
-        *,
-        exempt: Iterable[str] = EXEMPT,
-        user: UserHook | None = None,
-        resource: ResourceHook | None = None,
-    ) -> None:
-        self._options = checked(guard, exempt, user, resource)
-        self._known: dict[str, tuple[Method, Method]] = {}
+class ServerGuard(Interceptor[Guarded], grpc.aio.ServerInterceptor):
+    """Guard the methods of a `grpc.aio.server`, each under its name: `/pkg.Service/Method`."""
 
     async def intercept_service(
         self,
@@ -58,20 +33,17 @@ class ServerGuard(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """Return the handler with a guard before it."""
-        method = await continuation(handler_call_details)
-        name = handler_call_details.method
+        method, name = await continuation(handler_call_details), handler_call_details.method
         known = self._known.get(name)
-        if known is not None and known[0] is method:
-            return known[1]
+        if known is not None and known.method is method:
+            return known.front
         if method is None or self._options.exempts(name):
             return method
         resource = self._options.resource_of(name)
         front = guarded(method, self._options, resource)
         if front is None:
             return guarded_in_thread(method, self._options, resource)
-        if len(self._known) < MOST_KNOWN:
-            self._known[name] = (method, front)
-        return front
+        return self._keep(name, Guarded(method, front)).front
 
 
 def guarded(method: Method, options: Options, resource: str) -> Method | None:
@@ -100,7 +72,9 @@ def around_coroutine(function: Function, options: Options, resource: str) -> Fun
     """Guard a coroutine function that returns one message."""
 
     async def answer(request: object, context: AioContext) -> object:
-        call = await AioCall.enter(options, resource, context)
+        call = AioCall(options, resource, context)
+        if not call.is_in:
+            await call.take_turn()
         try:
             message = await function(request, call.context)
         except BaseException as error:
@@ -116,7 +90,9 @@ def around_writer(function: Function, options: Options, resource: str) -> Functi
     """Guard a coroutine function that writes its messages."""
 
     async def answer(request: object, context: AioContext) -> None:
-        call = await AioCall.enter(options, resource, context)
+        call = AioCall(options, resource, context)
+        if not call.is_in:
+            await call.take_turn()
         try:
             await function(request, call.context)
         except BaseException as error:
@@ -131,7 +107,9 @@ def around_generator(function: Function, options: Options, resource: str) -> Fun
     """Guard an asynchronous generator function."""
 
     async def answer(request: object, context: AioContext) -> AsyncIterator[object]:
-        call = await AioCall.enter(options, resource, context)
+        call = AioCall(options, resource, context)
+        if not call.is_in:
+            await call.take_turn()
         messages = function(request, call.context)
         has_begun = False
         try:

@@ -12,7 +12,7 @@ from logging import getLogger
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from guardrail.adapters.hooks import at_once, with_text
+from guardrail.adapters.hooks import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,11 +32,12 @@ class RequestAttributes(Mapping[str, object]):
         resource: What is called.
     """
 
-    resource = ""
+    __slots__ = ("_addresses", "_known", "resource")
 
     def __init__(self, addresses: ClientAddresses) -> None:
         self._addresses = addresses
         self._known: dict[str, object] = {}
+        self.resource = ""
 
     # ---- what each kind of server says in its own way
 
@@ -100,7 +101,7 @@ class RequestAttributes(Mapping[str, object]):
         if name == "client.ip":
             value = self._addresses.find(self.peer(), self.lines)
         elif name == "user":
-            value = with_text(self._user(), "guardrail.http")
+            value = self._user()
         elif name == "method":
             value = self.method()
         elif name == "resource":

@@ -8,8 +8,9 @@ are nobody's own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from guardrail.admission.gate import Standing
@@ -25,11 +26,13 @@ _REMEMBERED = 1_024
 _PRINTABLE = "".join(chr(code) for code in range(0x20, 0x7F))
 
 
-class _Texts(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Texts:
     """Hold what does not change from answer to answer."""
 
     left: str
     policy: str
+    raw_left: bytes
     raw_policy: tuple[bytes, bytes]
 
     def standing(self, remaining: int, reset_after_us: int) -> str:
@@ -77,7 +80,10 @@ class HeaderStyle:
             return raw(self.fields(standings, now_us))
         rule, limit, remaining, reset_after_us, refill_us = standings[0]
         texts = self._texts.get((rule, limit, refill_us)) or self._remember((rule, limit, refill_us))
-        return [(b"ratelimit", texts.standing(remaining, reset_after_us).encode()), texts.raw_policy]
+        if remaining > LARGEST or reset_after_us > LARGEST:
+            return raw(self.fields(standings, now_us))
+        left = b"%b%d;t=%d" % (texts.raw_left, remaining, -(-reset_after_us // 1_000_000))
+        return [(b"ratelimit", left), texts.raw_policy]
 
     def _shown(self, standings: Sequence[Standing]) -> tuple[str, str]:
         """Return the items of both lists."""
@@ -95,7 +101,8 @@ class HeaderStyle:
         policy = f"{name};q={_count(limit)}{window}"
         if len(self._texts) >= _REMEMBERED:
             self._texts.clear()
-        self._texts[same] = texts = _Texts(f"{name};r=", policy, (b"ratelimit-policy", policy.encode()))
+        left = f"{name};r="
+        self._texts[same] = texts = _Texts(left, policy, left.encode(), (b"ratelimit-policy", policy.encode()))
         return texts
 
 

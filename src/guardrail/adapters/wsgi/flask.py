@@ -6,8 +6,10 @@ Law: Flask is used as it shows itself and never imported. A handler that the app
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from guardrail.adapters.hooks import refusal_of
 from guardrail.adapters.http.answers import answer_to
 from guardrail.adapters.http.resources import verb_of
 from guardrail.adapters.wsgi.request import WsgiRequest
@@ -15,7 +17,7 @@ from guardrail.admission.ambient import innermost
 from guardrail.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _VARIABLE = re.compile(r"<(?:[^<>]*:)?([a-zA-Z_]\w*)>")
 _REMEMBERED = 4_096
@@ -42,6 +44,7 @@ class Flask:
         handlers = app.error_handler_spec[None][None]
         if Refused not in handlers:
             app.register_error_handler(Refused, _answer)
+        vars(app)["handle_exception"] = partial(_handle, app, app.handle_exception)
 
     def take(self, method: str, path: str) -> Taken | None:
         """Return the route that a request will take; None: there is none."""
@@ -86,6 +89,12 @@ def _match(adapter: Any, path: str, method: str) -> tuple[str, Mapping[str, Any]
 def _allowed(adapter: Any, path: str) -> str:
     """Return a method that the path has a route for."""
     return next(iter(adapter.allowed_methods(path)), "GET")
+
+
+def _handle(app: Any, otherwise: Callable[[Exception], Any], error: Exception) -> Any:
+    """Answer what nobody has a handler for, if it comes down to a refusal: a group of them, as of tasks."""
+    refused = refusal_of(error)
+    return otherwise(error) if refused is None else app.finalize_request(_answer(refused), from_error_handler=True)
 
 
 def _answer(refused: Refused) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from logging import getLogger
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
+from guardrail.adapters.hooks import refusal_of
 from guardrail.adapters.http.answers import TITLES, answer_to
 from guardrail.adapters.http.options import Options, guard_of, options_of
 from guardrail.adapters.http.resources import RuleNames, verb_of
@@ -13,9 +14,9 @@ from guardrail.adapters.wsgi.flask import flask_of
 from guardrail.adapters.wsgi.request import WsgiRequest
 from guardrail.adapters.wsgi.response import Environ, Response, StartResponse
 from guardrail.admission.ambient import publish, withdraw
-from guardrail.errors import Refused
 
 if TYPE_CHECKING:
+    from guardrail.errors import Refused
     from guardrail.guard import Guard
 
 WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
@@ -63,14 +64,12 @@ class GuardMiddleware:
                 permit.is_held = True  # by the server, which closes what it is given
                 response.permit = permit
             response.take(self.app(environ, response.start))
-        except Refused as refused:
-            if response.begun:
-                response.end(refused)
+        except BaseException as error:
+            refused = refusal_of(error)
+            if refused is None or response.begun:
+                response.end(refused or error)
                 raise
             return self._refuse(response, refused)
-        except BaseException as error:
-            response.end(error)
-            raise
         finally:
             withdraw(published)
         return response

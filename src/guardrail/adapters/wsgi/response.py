@@ -12,21 +12,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from guardrail.adapters.hooks import refusal_of
 from guardrail.adapters.http.answers import shown
 from guardrail.adapters.http.headers import Fields, retry_after
 from guardrail.adapters.wsgi.flask import NOTED
 from guardrail.admission.ambient import publish, withdraw
-from guardrail.errors import Refused
 
 if TYPE_CHECKING:
     from guardrail.adapters.http.headers import HeaderStyle
     from guardrail.adapters.wsgi.request import WsgiRequest
     from guardrail.admission.permit import Permit
+    from guardrail.errors import Refused
     from guardrail.guard import Guard
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
-Refuse = Callable[["Response", Refused], Iterable[bytes]]
+Refuse = Callable[["Response", "Refused"], Iterable[bytes]]
 
 SERVER_ERROR = 500
 
@@ -74,7 +75,7 @@ class Response(Iterator[bytes]):
         raised = exc_info[1] if exc_info else sys.exc_info()[1]
         if self.refusal is None:
             noted = getattr(self.request, NOTED, raised)
-            self.refusal = noted if isinstance(noted, Refused) else None
+            self.refusal = None if noted is None else refusal_of(noted)
         if self.permit is not None:
             self.permit.begin()
         has = {name.lower() for name, _ in headers}
@@ -100,17 +101,15 @@ class Response(Iterator[bytes]):
         except StopIteration:
             self.end()
             raise
-        except Refused as refused:
-            if self.begun:
-                self.end(refused)
+        except BaseException as error:
+            refused = refusal_of(error)
+            if refused is None or self.begun:
+                self.end(refused or error)
                 raise
             items = self._refuse(self, refused)
             if items is not self:  # it has taken others
                 self._items = iter(items)
             return next(self._items, b"")
-        except BaseException as error:
-            self.end(error)
-            raise
         else:
             self.begun = self.begun or bool(item)
             return item
