@@ -42,6 +42,8 @@ cov: .venv/dev ## all tests, with branch coverage: core and admission 100 %, the
 bench: .venv/bench ## cost per call, ours and the peers' in the same run
 	$(BIN)/python bench/inprocess.py
 	$(BIN)/python bench/redis.py
+	$(BIN)/python bench/asgi.py
+	$(BIN)/python bench/grpc.py
 
 fmt: .venv/dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix --exit-zero

@@ -47,7 +47,7 @@ TABLE: dict[str, str] = {
     "adapters": HOUSE,
     "options": "decorators stores rules core errors",
     "rulebook": "decorators admission stores rules sources telemetry core clock errors",
-    "guard": "options rulebook decorators admission stores rules sources telemetry core clock errors",
+    "guard": "control options rulebook decorators admission stores rules sources telemetry core clock errors",
     "control": "default guard admission.forks rules.spelling telemetry core errors",
     "default": "guard rulebook decorators admission",
     "testing": "default guard admission core clock errors telemetry.events | pytest",

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from guardrail.admission.alone import aasked_alone, asked_alone
 from guardrail.admission.ambient import getter
 from guardrail.admission.breakers import Breakers
-from guardrail.admission.call import subjects_for
+from guardrail.admission.by_name import rule_named, subjects_of, values_of_key
 from guardrail.admission.entry import Entry
 from guardrail.admission.forks import follow_forks
 from guardrail.admission.host import Host
 from guardrail.admission.ledger import Ledger
 from guardrail.admission.permit import Permit, checked_cost
 from guardrail.admission.quick_shared import is_open
-from guardrail.admission.stock import only_key
 from guardrail.admission.survey import Survey
 from guardrail.clock import Advanceable, Clock, SystemClock
 from guardrail.options import check_arguments, store_of, wait_us_of
@@ -29,7 +28,6 @@ from guardrail.telemetry.health import health_of
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from guardrail.admission.in_force import Effective
     from guardrail.core.verdict import Decision, Verdict
     from guardrail.decorators.options import Duration
     from guardrail.stores.protocol import Store
@@ -99,6 +97,10 @@ class Guard(Rulebook):
         follow_forks(self)
         if isinstance(clock, Advanceable):
             clock.subscribe(self.ledger.expire_waiters)
+        if os.environ.get("GUARDRAIL_CONTROL"):
+            from guardrail.control.environment import attendance
+
+            attendance.attend(self)
 
     def enter(
         self,
@@ -192,14 +194,16 @@ class Guard(Rulebook):
             ValueError: The key has another number of parts, or the rule has none.
             StoreError: The rule is shared, and its store cannot be asked.
         """
-        found, subjects = self._to_forget(rule, key)
+        found = rule_named(self.named(), rule)
+        subjects = subjects_of(found, key)
         shared = self._stock.forget(found, subjects)
         if shared is not None:
             shared.forget(subjects)
 
     async def areset(self, rule: str, key: object = None) -> None:
         """Forget what `reset` forgets, asking a store from this task."""
-        found, subjects = self._to_forget(rule, key)
+        found = rule_named(self.named(), rule)
+        subjects = subjects_of(found, key)
         shared = self._stock.forget(found, subjects)
         if shared is not None:
             await shared.aforget(subjects)
@@ -215,11 +219,13 @@ class Guard(Rulebook):
             ValueError: The key has another number of parts, is missing, or the rule has none.
             StoreError: The rule is shared, and its store cannot be asked.
         """
-        return asked_alone(self._stock, *self._standing_of(rule, key))
+        found = rule_named(self.named(), rule)
+        return asked_alone(self._stock, found, values_of_key(found, key))
 
     async def astanding(self, rule: str, key: object = None) -> Verdict:
         """Return what `standing` returns, asking a store from this task."""
-        return await aasked_alone(self._stock, *self._standing_of(rule, key))
+        found = rule_named(self.named(), rule)
+        return await aasked_alone(self._stock, found, values_of_key(found, key))
 
     def snapshot(self, *, show_keys: bool = False) -> Snapshot:
         """Return all that can be seen of the guard: rules, counts, breakers, bulkheads, the hottest keys, its store.
@@ -244,15 +250,13 @@ class Guard(Rulebook):
 
         Calls are still decided, by the rules as they are.
         """
-        if self._live is not None:
-            self._live.stop()
+        self._step_back()
         if self._owns_store and self._stock.store is not None:
             self._stock.store.close()
 
     async def aclose(self) -> None:
         """End what `close` ends, from a task."""
-        if self._live is not None:
-            self._live.stop()
+        self._step_back()
         if self._owns_store and self._stock.store is not None:
             await self._stock.store.aclose()
 
@@ -272,24 +276,11 @@ class Guard(Rulebook):
     ) -> None:
         await self.aclose()
 
-    def _standing_of(self, rule: str, key: object) -> tuple[Effective, Sequence[object]]:
-        """Return a rule by its name, and the values of its key."""
-        found, subjects = self._to_forget(rule, key)
-        if found.rule.key and subjects is None:
-            if found.rule.kind == "breaker" and only_key(found.rule) is not None:
-                return found, found.rule.resource
-            raise ValueError(f"rule '{rule}' has a key: say which one to look at")
-        return found, () if key is None else key if isinstance(key, list | tuple) else [key]
+    def _step_back(self) -> None:
+        """Follow no rule files any more, and answer nobody from outside."""
+        if self._live is not None:
+            self._live.stop()
+        if os.environ.get("GUARDRAIL_CONTROL"):
+            from guardrail.control.environment import attendance
 
-    def _to_forget(self, rule: str, key: object) -> tuple[Effective, list[str] | None]:
-        """Return a rule by its name, and the subjects that a key given by hand stands for; None: all."""
-        found = self.named().get(rule)
-        if found is None:
-            from guardrail.rules.spelling import did_you_mean
-
-            raise KeyError(f"no rule '{rule}'{did_you_mean(rule, self.named())}")
-        if key is None:
-            return found, None
-        if not found.rule.key:
-            raise ValueError(f"rule '{rule}' has no key, so there is one state: leave out {key!r} to forget it")
-        return found, subjects_for(found.rule.key, list(key) if isinstance(key, list | tuple) else [key])
+            attendance.step_back(self)

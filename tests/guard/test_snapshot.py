@@ -114,11 +114,20 @@ class TestSnapshot:
         assert tag_of("canary") == the(guard.snapshot().hot_keys).key
         assert "canary" == the(guard.snapshot(show_keys=True).hot_keys).key
 
+    def test_composite_keys_are_shown_as_people_read_them(self, clock):
+        guard = guard_of(clock, limit(key=["user", "client.ip"]))
+        guard.try_enter("r", {"user": "u1", "client.ip": "203.0.113.9"}).exit()
+        assert "u1, 203.0.113.9" == the(guard.snapshot(show_keys=True).hot_keys).key
+        guard = guard_of(clock, limit(key=["user", "client.ip"]))
+        guard.try_enter("r", {"user": "u" * 1000, "client.ip": "203.0.113.9"}).exit()
+        assert len(the(guard.snapshot(show_keys=True).hot_keys).key) < 200
+
 
 class TestBreakers:
     def test_one_exists_from_the_start(self, clock):
         found = the(guard_of(clock, breaker()).snapshot().breakers)
         assert (1, 0, {}) == (found.states["closed"], found.states["open"], found.transitions)
+        assert "closed" == found.notable["r/breaker"].state
 
     def test_why_it_moved_last_and_how_often(self, clock):
         guard = guard_of(clock, breaker(consecutive_failures=2))

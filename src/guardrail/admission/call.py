@@ -136,6 +136,19 @@ def subjects_for(parts: KeyParts, values: Sequence[object]) -> list[str]:
     return [row[0] if len(parts) == 1 else joined(row) for row in combinations]
 
 
+def as_text(subject: str, parts: int) -> str:
+    """Write a subject as people read it: the values of a composite one with commas between them."""
+    values: list[str] = []
+    rest = subject
+    while parts > 1 and rest:
+        length, colon, rest = rest.partition(":")
+        if not (colon and length.isdecimal()):  # it is a digest: its values were too long to keep
+            return subject
+        values.append(rest[: int(length)])
+        rest = rest[int(length) :]
+    return ", ".join(values) or subject
+
+
 def joined(values: Sequence[str]) -> str:
     """Join values so that no two different lists give the same text (netstrings without the comma)."""
     return "".join(f"{len(value)}:{value}" for value in values)

@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from guardrail.admission.call import tag_of
+from guardrail.admission.call import as_text, tag_of
 from guardrail.admission.limit_states import KeyedStates
 from guardrail.admission.object_states import BreakerName, BreakerStates
 from guardrail.admission.stock import breaker_names, only_key
@@ -127,6 +127,8 @@ class Survey(NamedTuple):
         with self.ledger as now_us:
             states = self.ledger.breakers.get(name) or BreakerStates(rule.breaker())
             kept = list(states.states.items())
+            if alone and not kept:  # it exists from the start
+                kept = [(only_key(rule) or "", states.breaker.fresh(now_us))]
             telling = [(key, one) for key, one in kept if alone or one.phase != "closed"]
             notable = {
                 _shown(named(key), key, show_keys=show_keys): states.breaker.snapshot(one, now_us)
@@ -134,8 +136,6 @@ class Survey(NamedTuple):
             }
             totals, moves = states.totals(), dict(states.moves)
         phases = Counter(one.phase for _, one in kept)
-        if alone and not kept:  # it exists from the start
-            phases["closed"] = 1
         return BreakerRuleSnapshot(rule.name, {phase: phases[phase] for phase in PHASES}, moves, *totals, notable)
 
     def _bulkheads(self, effective: Effective) -> BulkheadRuleSnapshot:
@@ -151,10 +151,20 @@ class Survey(NamedTuple):
 
     def _hot_keys(self, *, show_keys: bool) -> list[HotKey]:
         return [
-            HotKey(rule, one.key if show_keys else tag_of(one.key), one.times, min(refused, one.times))
+            HotKey(
+                rule,
+                as_text(one.key, self._parts(rule)) if show_keys else tag_of(one.key),
+                one.times,
+                min(refused, one.times),
+            )
             for rule, keys in list(self.ledger.counts.keys.items())
             for one, refused in keys.top(HOT_KEYS)
         ]
+
+    def _parts(self, rule: str) -> int:
+        """Return how many parts the key of a rule has; one that is gone: 1."""
+        found = self.named.get(rule)
+        return 1 if found is None else len(found.rule.key)
 
     def _latencies(self) -> list[Latency]:
         found = [(name, one.view()) for name, one in list(self.ledger.counts.latencies.items())]

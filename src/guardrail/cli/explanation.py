@@ -141,6 +141,6 @@ def _cost(gate: LimitGate, call: Call) -> tuple[int, bool]:
 
 def _part(names: tuple[str, ...], call: Call) -> Part:
     for name in names:
-        if value := text_of(call.get(name)):
+        if value := text_of(call.get(name), name):
             return Part(names, name, value)
     return Part(names, None, "")
