@@ -21,7 +21,7 @@ from guardrail.admission.permit import Permit, checked_cost
 from guardrail.admission.quick_shared import is_open
 from guardrail.admission.survey import Survey
 from guardrail.clock import Advanceable, Clock, SystemClock
-from guardrail.options import check_arguments, store_of, wait_us_of
+from guardrail.options import check_arguments, check_listeners, store_of, wait_us_of
 from guardrail.rulebook import Rulebook, RuleSource
 from guardrail.telemetry.health import health_of
 
@@ -76,7 +76,7 @@ class Guard(Rulebook):
         log: EventLog | None = None,
         _host: Host | None = None,
     ) -> None:
-        check_arguments(max_keys, listeners, clock)
+        check_arguments(max_keys, listeners, clock, log)
         ledger = Ledger(
             SystemClock() if clock is None else clock,
             max_keys,
@@ -233,17 +233,24 @@ class Guard(Rulebook):
         Args:
             show_keys: Name the hottest keys as they are; default: by hashes.
         """
-        survey = Survey(self._stock, self.mode, self.rules, self.named())
-        store = None if self._stock.store is None else self._stock.store.snapshot()
-        return survey.snapshot(self._reload_snapshot(), store, show_keys=show_keys)
+        return self._look(show_keys=show_keys)
 
     def health(self) -> Health:
         """Return whether the service can rely on this guard, for a readiness endpoint. Asks nobody, and never waits."""
-        return health_of(self.snapshot())
+        return health_of(self._look(show_keys=False, hot_keys=False))
 
     def add_listener(self, listener: Listener) -> None:
-        """Tell one more listener the events from now on."""
+        """Tell one more listener the events from now on.
+
+        Raises:
+            TypeError: It cannot be called.
+        """
+        check_listeners([listener])
         self.ledger.listeners = (*self.ledger.listeners, listener)
+
+    def remove_listener(self, listener: Listener) -> None:
+        """Tell a listener nothing any more, if it was told."""
+        self.ledger.listeners = tuple(one for one in self.ledger.listeners if one is not listener)
 
     def close(self) -> None:
         """End the watch over the rule files, and the connections to a store given as a URL.
@@ -275,6 +282,15 @@ class Guard(Rulebook):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def _look(self, *, show_keys: bool, hot_keys: bool = True) -> Snapshot:
+        while True:
+            current = self._in_force
+            survey = Survey(self._stock, self.mode, current.rules, self.named())
+            store = None if self._stock.store is None else self._stock.store.snapshot()
+            seen = survey.snapshot(self._reload_snapshot(), store, show_keys=show_keys, hot_keys=hot_keys)
+            if current is self._in_force:  # else a reload came in between
+                return seen
 
     def _step_back(self) -> None:
         """Follow no rule files any more, and answer nobody from outside."""

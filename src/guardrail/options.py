@@ -57,13 +57,20 @@ def store_of(store: object) -> Store | None:
     return cast("Store", store)
 
 
-def check_arguments(max_keys: object, listeners: object, clock: object) -> None:
+def check_arguments(max_keys: object, listeners: object, clock: object, log: object) -> None:
     """Refuse what cannot work, in words."""
     if not isinstance(max_keys, int) or isinstance(max_keys, bool):
         raise TypeError(f"max_keys must be a whole number, got {max_keys!r}")
     if max_keys < 1:
         raise ValueError(f"max_keys must be at least 1, got {max_keys}")
-    if not isinstance(listeners, Collection) or not all(map(callable, listeners)):
-        raise TypeError(f"listeners must be a list of callables over an event, got {listeners!r}")
+    check_listeners(listeners)
+    if log is not None and (isinstance(log, type) or not hasattr(log, "wants")):
+        raise TypeError(f"log must be an EventLog; loggers are set up as any others of logging, got {log!r}")
     if clock is not None and (isinstance(clock, type) or not hasattr(clock, "now_us")):
         raise TypeError(f"clock must be an object with now_us, sleep and asleep, such as FakeClock(), got {clock!r}")
+
+
+def check_listeners(listeners: object) -> None:
+    """Refuse what cannot be told anything."""
+    if not isinstance(listeners, Collection) or not all(map(callable, listeners)):
+        raise TypeError(f"listeners must be a list of callables over an event, got {listeners!r}")

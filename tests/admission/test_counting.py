@@ -1,6 +1,7 @@
 """What is counted of calls, whichever way they go: closures, quick ways, the flow, a store."""
 
 import asyncio
+import logging
 import sys
 from threading import Thread
 
@@ -262,6 +263,15 @@ class TestTelling:
         guard.add_listener(events)
         tried(guard, 1)
         assert 1 == len(events.events)
+        guard.remove_listener(events)
+        tried(guard, 1)
+        assert 1 == len(events.events)
+
+    def test_what_cannot_be_told_anything_is_refused(self, clock):
+        with pytest.raises(TypeError, match="listeners must be a list of callables over an event"):
+            guard_of(clock).add_listener(None)
+        with pytest.raises(TypeError, match="log must be an EventLog"):
+            guard_of(clock, log=logging.getLogger())
 
 
 class Silent:

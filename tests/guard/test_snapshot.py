@@ -197,6 +197,47 @@ class TestReloads:
             guard.reload()
             assert (None, "ok") == (guard.snapshot().reload.error, guard.health().status)
 
+    def test_a_breaker_of_another_shape_counts_on(self, clock):
+        guard = guard_of(clock, breaker())
+        guard.try_enter("r").exit(failed=True)
+        guard.breakers["r/breaker"].force_open()
+        guard.apply([breaker(key="user")])
+        found = the(guard.snapshot().breakers)
+        assert (1, {("closed", "forced_open"): 1}) == (found.failures, found.transitions)
+
+    def test_however_many_rules_there_are_each_has_its_numbers(self, clock, monkeypatch):
+        monkeypatch.setattr("guardrail.telemetry.counts.MOST_TALLIES", 3)
+        guard = guard_of(clock, *({**limit(), "resource": f"r{number}", "name": f"n{number}"} for number in range(9)))
+        for number in range(9):
+            guard.try_enter(f"r{number}").exit()
+        assert [1] * 9 == [one.allowed for one in guard.snapshot().rules]
+
+    def test_what_rules_counted_that_are_gone_is_kept_together(self, clock, monkeypatch):
+        monkeypatch.setattr("guardrail.telemetry.counts.MOST_TALLIES", 3)
+        guard = guard_of(clock)
+        for number in range(9):
+            guard.apply([limit("2/h", name=f"n{number}", key="user")])
+            for _ in range(3):
+                guard.try_enter("r", {"user": "u1"}).exit()
+        assert (2, 1) == (guard.snapshot().rules[0].allowed, guard.snapshot().rules[0].refused)
+        counts = guard.snapshot().counts
+        assert len(counts) <= 4
+        assert (18, 9) == (sum(one.allowed for one in counts), sum(one.refused for one in counts))
+
+    def test_a_snapshot_is_of_one_revision(self, clock, monkeypatch):
+        guard = guard_of(clock, limit(name="old"))
+        named = guard.named
+
+        def reloaded():
+            monkeypatch.undo()
+            found = named()
+            guard.apply([limit(name="new")])
+            return found
+
+        monkeypatch.setattr(guard, "named", reloaded)
+        seen = guard.snapshot()
+        assert (["new"], guard.rules.revision) == ([one.name for one in seen.rules], seen.reload.revision)
+
 
 class TestLatencies:
     def test_are_shown_in_quantiles(self, clock):
@@ -234,6 +275,26 @@ class TestHealth:
         health = guard.health()
         assert ("breaker 'r/breaker' keeps calls out", "2 breakers of 'b' keep calls out") == health.reasons
         assert health
+
+    def test_a_breaker_that_only_watches_keeps_nobody_out(self, clock):
+        guard = guard_of(clock, breaker(mode="shadow"))
+        guard.breakers["r/breaker"].force_open()
+        assert "ok" == guard.health().status
+
+    def test_an_open_breaker_whose_time_is_over_lets_the_next_call_try(self, clock):
+        guard = guard_of(clock, breaker(consecutive_failures=1, open_for="5s"))
+        guard.try_enter("r").exit(failed=True)
+        assert "degraded" == guard.health().status
+        clock.advance(5)
+        assert "ok" == guard.health().status
+
+    def test_of_a_rule_that_is_enforced_in_part(self, clock):
+        store = FakeStore(clock)
+        store.outage = Unavailable(S)
+        guard = guard_of(clock, limit(on_store_error="deny", key="user", enforce="10%"), store=store)
+        health = guard.health()
+        assert "degraded" == health.status
+        assert "rule 'r/limit' refuses 10% of all keys: its store is away, and it denies without it" in health.reasons
 
     @pytest.mark.parametrize(("policy", "status"), [("deny", "failing"), ("local", "degraded"), ("allow", "degraded")])
     def test_a_store_that_is_away(self, clock, policy, status):
@@ -273,10 +334,11 @@ class TestStanding:
         assert not guard.standing("r/limit", "u1").allowed
         assert not asyncio.run(guard.astanding("r/limit", "u1")).allowed
 
-    def test_without_its_store(self, clock):
+    @pytest.mark.parametrize("policy", ["deny", "local", "allow"])
+    def test_without_its_store(self, clock, policy):
         store = FakeStore(clock)
         store.outage = Unavailable(S)
-        guard = guard_of(clock, limit("1/h", on_store_error="deny"), store=store)
+        guard = guard_of(clock, limit("1/h", on_store_error=policy), store=store)
         with pytest.raises(StoreError, match="the store behind rule 'r/limit' cannot be asked"):
             guard.standing("r/limit")
 
@@ -288,6 +350,22 @@ class TestStanding:
             guard.standing("one", "u1")
         with pytest.raises(KeyError, match="no rule 'ona'; did you mean 'one'"):
             guard.standing("ona")
+        for key in ({"user": "u1"}, b"u1", {"u1"}):
+            with pytest.raises(TypeError, match="a key is a value, or a list with one for each part, got a"):
+                guard.standing("r/limit", key)
+
+    def test_looking_keeps_nothing(self, clock):
+        guard = guard_of(clock, breaker(key="user"), bulkhead(2, key="user"), limit(key="user"))
+        for name in ("r/breaker", "r/bulkhead", "r/limit"):
+            assert guard.standing(name, "u1").allowed
+            assert 0 == rule_of(guard, name).keys
+
+    def test_one_more_key_than_there_is_room_for_is_looked_at_where_it_counts(self, clock, monkeypatch):
+        monkeypatch.setattr("guardrail.admission.object_states.MOST_OBJECTS", 1)
+        guard = guard_of(clock, bulkhead(1, key="user"))
+        held(guard, attributes={"user": "first"})
+        held(guard, attributes={"user": "second"})
+        assert not guard.standing("r/bulkhead", "third").allowed
 
     def test_a_rule_that_only_watches_says_what_it_would(self, clock):
         guard = guard_of(clock, limit("1/h", mode="shadow"))

@@ -21,7 +21,7 @@ def tally():
 
 def calls_of(keys):
     """How many calls each key is said to have made."""
-    return {one.key: one.times for one, _ in keys.top(EVERYTHING)}
+    return {one.key: one.calls for one in keys.top(EVERYTHING)}
 
 
 def allow(tally, keys):
@@ -103,14 +103,38 @@ def test_resources_beyond_the_bound_are_counted_together_by_rule():
     assert {"rule 0", "rule 1", "rule 2"} == set(counts.keys)
 
 
-def test_rules_beyond_the_bound_are_counted_together_too():
+def test_however_many_rules_there_are_each_has_its_numbers_and_few_have_keys():
     counts = Counts()
-    for number in range(100_000):
-        counts.tally(f"GET /{number}", f"rule {number}").keep_out("key", watching=False)
-    assert MOST_TALLIES + MOST_NAMES + 1 == len(counts.tallies)
-    assert (OTHER, OTHER) == list(counts.tallies)[-1]
-    assert 100_000 == sum(one.refused for one in counts.tallies.values())
+    for number in range(20_000):
+        counts.tally(f"GET /{number}", f"rule {number % 5_000}").keep_out("key", watching=False)
+    assert MOST_TALLIES + 5_000 == len(counts.tallies)
+    assert 20_000 == sum(one.refused for one in counts.tallies.values())
     assert MOST_NAMES + 1 == len(counts.keys)
+
+
+def test_what_rules_that_are_gone_have_counted_makes_room_and_is_not_lost():
+    counts = Counts()
+    for number in range(MOST_TALLIES):
+        one = counts.tally(f"GET /{number}", f"rule {number % 3}")
+        one.let_in("key")
+        one.keep_out("key", watching=False)
+        one.keep_out("key", watching=True)
+        one.errors += 1
+    stays = counts.tally("GET /1", "rule 1")
+    counts.keep_only({"rule 1"})
+    assert stays is counts.tally("GET /1", "rule 1")
+    assert {"rule 1", OTHER} == {rule for _, rule in counts.tallies} == set(counts.keys)
+    for name in "allowed", "refused", "shadow_refused", "errors":
+        assert MOST_TALLIES == sum(getattr(one, name) for one in counts.tallies.values())
+    counts.keep_only({"rule 1"})
+    assert MOST_TALLIES == sum(one.allowed for one in counts.tallies.values())
+
+
+def test_while_there_is_room_what_is_gone_is_still_told():
+    counts = Counts()
+    counts.tally("GET /", "gone").let_in("key")
+    counts.keep_only({"new"})
+    assert 1 == counts.tallies["GET /", "gone"].allowed
 
 
 def test_what_has_a_tally_keeps_it_when_the_bound_is_reached():
@@ -207,8 +231,20 @@ def test_refused_calls_are_all_looked_at():
     one = Tally("GET /", "per-user", keys)
     for key in "aab":
         one.keep_out(key, watching=key == "b")
-    assert [("a", 2, 2), ("b", 1, 1)] == [(one.key, one.times, refused) for one, refused in keys.top(5)]
-    assert [("a", 2, 2)] == [(one.key, one.times, refused) for one, refused in keys.top(1)]
+    assert [("a", 2, 2), ("b", 1, 1)] == keys.top(5)
+    assert [("a", 2, 2)] == keys.top(1)
+
+
+def test_what_is_said_of_a_key_is_never_more_than_was():
+    random.seed(9)
+    keys, calls, refusals = HotKeys(), Counter(), Counter()
+    for number in range(30_000):
+        key = "often" if number % 3 else f"key {random.randrange(5_000)}"
+        keys.refused(key) if number % 2 else keys.called(key, 5)
+        calls[key] += 1 if number % 2 else 5
+        refusals[key] += number % 2
+    assert "often" == keys.top(1)[0].key
+    assert all(one.calls <= calls[one.key] and one.refused <= refusals[one.key] for one in keys.top(EVERYTHING))
 
 
 def test_no_key_was_refused_more_often_than_it_called():
@@ -217,7 +253,7 @@ def test_no_key_was_refused_more_often_than_it_called():
     for number in range(20_000):
         keys.called(f"key {random.randrange(5_000)}", random.randrange(1, 128))
         keys.refused(f"key {number}")
-    assert all(refused <= one.times for one, refused in keys.top(EVERYTHING))
+    assert all(one.refused <= one.calls for one in keys.top(EVERYTHING))
 
 
 def test_who_finds_another_one_writing_leaves_it_at_that():

@@ -9,18 +9,19 @@ from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
+from guardrail.admission.attempt import Attempt
 from guardrail.admission.call import Call
-from guardrail.admission.permit import apeek, peek
+from guardrail.admission.flow import adrive, drive, looking
+from guardrail.admission.limit_gate import AskedLimit
 from guardrail.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from guardrail.admission.call import Get, KeyParts
-    from guardrail.admission.gate import Gate
     from guardrail.admission.in_force import Effective
     from guardrail.admission.stock import Stock
-    from guardrail.core.verdict import Decision, Verdict
+    from guardrail.core.verdict import Verdict
 
 
 def asked_alone(stock: Stock, effective: Effective, values: Sequence[object]) -> Verdict:
@@ -29,23 +30,24 @@ def asked_alone(stock: Stock, effective: Effective, values: Sequence[object]) ->
     Raises:
         StoreError: It is shared, and its store cannot be asked.
     """
-    gate = _gate(stock, effective)
-    return _strictest(peek((gate,), call, stock.ledger) for call in _calls(effective, values))
+    attempts = _attempts(stock, effective, values)
+    for attempt in attempts:
+        drive(attempt, looking(attempt))
+    return _strictest(attempts)
 
 
 async def aasked_alone(stock: Stock, effective: Effective, values: Sequence[object]) -> Verdict:
     """Ask as `asked_alone` does, from a task."""
-    gate = _gate(stock, effective)
-    return _strictest([await apeek((gate,), call, stock.ledger) for call in _calls(effective, values)])
+    attempts = _attempts(stock, effective, values)
+    for attempt in attempts:
+        await adrive(attempt, looking(attempt))
+    return _strictest(attempts)
 
 
-def _gate(stock: Stock, effective: Effective) -> Gate:
-    return replace(stock.gate(effective), applies=None)
-
-
-def _calls(effective: Effective, values: Sequence[object]) -> list[Call]:
+def _attempts(stock: Stock, effective: Effective, values: Sequence[object]) -> list[Attempt]:
+    gate = replace(stock.gate(effective), applies=None)
     resource = effective.rule.resource[0]
-    return [Call(resource, get) for get in _gets(effective.rule.key, values)]
+    return [Attempt((gate,), Call(resource, get), stock.ledger) for get in _gets(effective.rule.key, values)]
 
 
 def _gets(parts: KeyParts, values: Sequence[object]) -> list[Get]:
@@ -53,9 +55,11 @@ def _gets(parts: KeyParts, values: Sequence[object]) -> list[Get]:
     return [dict(zip(some, values, strict=True)).get for some in names]
 
 
-def _strictest(decisions: Iterable[Decision]) -> Verdict:
-    verdicts = [decision.verdicts[0] for decision in decisions]
-    strictest = min(verdicts, key=lambda one: (one.allowed, one.remaining is None, one.remaining))
-    if strictest.reason == "store_unavailable":
-        raise StoreError(f"the store behind rule '{strictest.rule}' cannot be asked")
-    return strictest
+def _strictest(attempts: Iterable[Attempt]) -> Verdict:
+    verdicts: list[Verdict] = []
+    for attempt in attempts:
+        verdict = attempt.decision().verdicts[0]
+        if any(isinstance(asked, AskedLimit) and asked.by_policy for asked in attempt.asked()):
+            raise StoreError(f"the store behind rule '{verdict.rule}' cannot be asked")
+        verdicts.append(verdict)
+    return min(verdicts, key=lambda one: (one.allowed, one.remaining is None, one.remaining))

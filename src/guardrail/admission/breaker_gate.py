@@ -59,8 +59,7 @@ class AskedBreaker:
     def peek(self, now_us: int) -> bool:
         """Ask without leaving a trace."""
         states = self.gate.states
-        _, state = states.find(self.key, now_us)
-        ruling = states.breaker.peek(state, now_us)
+        ruling = states.breaker.peek(states.look(self.key, now_us), now_us)
         self.row = Row(self.gate.text, ruling.reason, retry_after_us=ruling.retry_after_us)
         return ruling.allowed
 

@@ -46,7 +46,7 @@ class AskedBulkhead:
     def ask(self, now_us: int) -> bool:
         """Look whether there is a place, taking nothing."""
         states = self.gate.states
-        self._find(now_us)
+        self._state = states.look(self.key, now_us)
         places = states.bulkhead.view(self._state)
         if places and not self._state.waiting:
             self._allow(places - 1)

@@ -5,13 +5,15 @@ Law: what is wrong with a name or a key is said in words, before anything is loo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from guardrail.admission.call import subjects_for
 from guardrail.admission.stock import only_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from guardrail.admission.in_force import Effective
 
@@ -35,6 +37,7 @@ def subjects_of(found: Effective, key: object) -> list[str] | None:
 
     Raises:
         ValueError: The key has another number of parts, or the rule has none.
+        TypeError: It is a mapping, a set or bytes.
     """
     if key is None:
         return None
@@ -48,6 +51,7 @@ def values_of_key(found: Effective, key: object) -> Sequence[object]:
 
     Raises:
         ValueError: The key has another number of parts, is missing, or the rule has none.
+        TypeError: It is a mapping, a set or bytes.
     """
     if subjects_of(found, key) is not None:
         return _values(key)
@@ -59,4 +63,8 @@ def values_of_key(found: Effective, key: object) -> Sequence[object]:
 
 
 def _values(key: object) -> Sequence[object]:
-    return list(key) if isinstance(key, list | tuple) else [key]
+    values = list(key) if isinstance(key, list | tuple) else [key]
+    for value in values:
+        if isinstance(value, bytes | bytearray | Mapping | AbstractSet):
+            raise TypeError(f"a key is a value, or a list with one for each part, got a {type(value).__name__}")
+    return values

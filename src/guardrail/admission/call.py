@@ -18,6 +18,7 @@ Get = Callable[[str], object]
 KeyParts = tuple[tuple[str, ...], ...]
 
 _SECRET = os.urandom(16)
+DIGEST = "\0"  # begins what stands for a longer key
 LONGEST_KEY = 128  # characters; what is longer is kept as a digest, so that a key costs bounded memory
 WARNINGS = 256  # that are remembered, so that each is given once
 _ROUTINES = frozenset([AsyncGeneratorType, BuiltinFunctionType, CoroutineType, FunctionType, GeneratorType, MethodType])
@@ -138,11 +139,13 @@ def subjects_for(parts: KeyParts, values: Sequence[object]) -> list[str]:
 
 def as_text(subject: str, parts: int) -> str:
     """Write a subject as people read it: the values of a composite one with commas between them."""
+    if subject.startswith(DIGEST):
+        return f"a long key, {subject[len(DIGEST) :]}"
     values: list[str] = []
     rest = subject
     while parts > 1 and rest:
         length, colon, rest = rest.partition(":")
-        if not (colon and length.isdecimal()):  # it is a digest: its values were too long to keep
+        if not (colon and length.isdecimal()):  # the rule's key had fewer parts when it was counted
             return subject
         values.append(rest[: int(length)])
         rest = rest[int(length) :]
@@ -156,7 +159,7 @@ def joined(values: Sequence[str]) -> str:
 
 def bounded(key: str) -> str:
     """Return *key*, or its digest where it is long."""
-    return key if len(key) <= LONGEST_KEY else "\0" + _digest(key, 16, _SECRET).hex()
+    return key if len(key) <= LONGEST_KEY else DIGEST + _digest(key, 16, _SECRET).hex()
 
 
 def falls_within(share_numerator: int, share_denominator: int, rule: str, key: str) -> bool:

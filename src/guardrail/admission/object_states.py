@@ -69,6 +69,13 @@ class ObjectStates(Generic[S]):
                 state = self.states[key] = self._fresh(now_us)
         return key, state
 
+    def look(self, key: str, now_us: int) -> S:
+        """Return the state of *key*, or the one it would have. Nothing is kept."""
+        state = self.states.get(key)
+        if state is None and self._ring.overflowed:
+            state = self.states.get(OVERFLOW)
+        return self._fresh(now_us) if state is None else state
+
     def pin(self, key: str, now_us: int) -> S:
         """Find the state of *key* and never drop it: a compiled plan will hold on to it."""
         home, state = self.find(key, now_us)
@@ -114,7 +121,11 @@ class BreakerStates(ObjectStates[BreakerState]):
 
     def totals(self) -> tuple[int, int, int, int]:
         """Return how many calls of all breakers ended well, failed, were slow and were ignored."""
-        return _sum([self.past, *map(_totals, self.states.values())])
+        return _sum([self.past, *map(_totals, list(self.states.values()))])
+
+    def follow(self, before: BreakerStates) -> None:
+        """Go on counting where the breakers of the same rule left off, which had another shape."""
+        self.past, self.moves = before.totals(), before.moves
 
     def count_from_here(self) -> None:
         """Begin all totals at 0, in a forked child: what was counted before is the parent's to tell."""

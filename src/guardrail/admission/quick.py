@@ -6,6 +6,7 @@ attempt is made up only when somebody looks at the permit or settles it: a limit
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -59,9 +60,9 @@ class QuickPermit(Permit):
     def begin(self) -> None:
         """Leave it at that: no breaker measures."""
 
+    @abstractmethod
     def _make(self) -> Attempt:
         """Make up the attempt, which was not needed until now."""
-        raise NotImplementedError
 
     def _blank(self, ledger: Ledger) -> Attempt:
         attempt = Attempt((), Call(self.resource, lambda _: None, self._cost), ledger)

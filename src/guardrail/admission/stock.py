@@ -76,6 +76,8 @@ class Stock:
             for name in [*ledger.limits, *ledger.breakers, *ledger.bulkheads]:
                 if forget or name in rules:
                     self._switch(name, rules.get(name))
+            if forget:
+                ledger.counts.keep_only({rule.name for rule in rules.values()})
 
     def forget(self, effective: Effective, subjects: list[str] | None) -> Shared | None:
         """Forget what a rule has counted in this process, for these subjects or for all.
@@ -110,8 +112,11 @@ class Stock:
         ledger = self.ledger
         if rule is None or self._shapes.get(name) != self._shape(rule):
             self._shapes.pop(name, None)
+            before = ledger.breakers.get(name)
             for kind in (ledger.limits, ledger.breakers, ledger.bulkheads):
                 kind.pop(name, None)
+            if before is not None and rule is not None and rule.kind == "breaker":
+                self.breaker_states(name, rule).follow(before)
         elif rule.kind == "limit":
             ledger.limits[name].switch(rule.limit())
         elif rule.kind == "breaker":

@@ -53,11 +53,14 @@ class Survey(NamedTuple):
         """All state there is."""
         return self.stock.ledger
 
-    def snapshot(self, reload: ReloadSnapshot, store: StoreSnapshot | None, *, show_keys: bool) -> Snapshot:
+    def snapshot(
+        self, reload: ReloadSnapshot, store: StoreSnapshot | None, *, show_keys: bool, hot_keys: bool = True
+    ) -> Snapshot:
         """Return all of it.
 
         Args:
-            show_keys: Name the hottest keys as they are, and not by their hashes.
+            show_keys: Name keys as they are, and not by their hashes.
+            hot_keys: Name the hottest of them, which takes the most time.
         """
         counts = self._counts()
         by_rule: dict[str, list[RuleCounts]] = {}
@@ -73,7 +76,7 @@ class Survey(NamedTuple):
             counts=tuple(counts),
             breakers=tuple(self._breakers(one, show_keys=show_keys) for one in effective if one.rule.kind == "breaker"),
             bulkheads=tuple(self._bulkheads(one) for one in effective if one.rule.kind == "bulkhead"),
-            hot_keys=tuple(self._hot_keys(show_keys=show_keys)),
+            hot_keys=tuple(self._hot_keys(show_keys=show_keys)) if hot_keys else (),
             store=store,
             latencies=tuple(self._latencies()),
         )
@@ -97,7 +100,7 @@ class Survey(NamedTuple):
             kind=rule.kind,
             resource=tuple(rule.resource),
             text=_text(rule),
-            source=(self.rules.source or "code") if self.rules.get(rule.name) is rule else "code",
+            source="code" if self.rules.get(rule.name) is None else self.rules.source or "code",
             mode=mode,
             enforced=float(rule.enforce) if mode == "enforce" else 0.0,
             on_store_error=rule.on_store_error if rule.kind == "limit" and self.stock.shared(effective) else None,
@@ -127,16 +130,16 @@ class Survey(NamedTuple):
         with self.ledger as now_us:
             states = self.ledger.breakers.get(name) or BreakerStates(rule.breaker())
             kept = list(states.states.items())
-            if alone and not kept:  # it exists from the start
-                kept = [(only_key(rule) or "", states.breaker.fresh(now_us))]
-            telling = [(key, one) for key, one in kept if alone or one.phase != "closed"]
-            notable = {
-                _shown(named(key), key, show_keys=show_keys): states.breaker.snapshot(one, now_us)
-                for key, one in telling[:NOTABLE]
-            }
-            totals, moves = states.totals(), dict(states.moves)
+            moves = dict(states.moves)
+        if alone and not kept:  # it exists from the start
+            kept = [(only_key(rule) or "", states.breaker.fresh(now_us))]
+        telling = [(key, one) for key, one in kept if alone or one.phase != "closed"][:NOTABLE]
+        with self.ledger as now_us:
+            shown = [(key, states.breaker.snapshot(one, now_us)) for key, one in telling]
+        notable = {_shown(named(key), key, show_keys=show_keys): one for key, one in shown}
         phases = Counter(one.phase for _, one in kept)
-        return BreakerRuleSnapshot(rule.name, {phase: phases[phase] for phase in PHASES}, moves, *totals, notable)
+        counted = {phase: phases[phase] for phase in PHASES}
+        return BreakerRuleSnapshot(rule.name, counted, moves, *states.totals(), notable)
 
     def _bulkheads(self, effective: Effective) -> BulkheadRuleSnapshot:
         rule, name = effective
@@ -151,14 +154,9 @@ class Survey(NamedTuple):
 
     def _hot_keys(self, *, show_keys: bool) -> list[HotKey]:
         return [
-            HotKey(
-                rule,
-                as_text(one.key, self._parts(rule)) if show_keys else tag_of(one.key),
-                one.times,
-                min(refused, one.times),
-            )
+            HotKey(rule, as_text(key, self._parts(rule)) if show_keys else tag_of(key), calls, refused)
             for rule, keys in list(self.ledger.counts.keys.items())
-            for one, refused in keys.top(HOT_KEYS)
+            for key, calls, refused in keys.top(HOT_KEYS)
         ]
 
     def _parts(self, rule: str) -> int:

@@ -6,17 +6,31 @@ counts as `__other__`. Whoever counts holds the ledger's lock, or calls nothing 
 
 from __future__ import annotations
 
+from heapq import nlargest
+from operator import itemgetter
 from random import getrandbits
 from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
 
 from guardrail.telemetry.histogram import Histogram
-from guardrail.telemetry.sketch import Counted, Sketch
+from guardrail.telemetry.sketch import Sketch
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 OTHER = "__other__"
 MOST_TALLIES = 1_000  # pairs of a resource and a rule
 MOST_NAMES = 200  # rules or resources that have something larger of their own: a sketch, a histogram
 MOST_KEYS = 256  # of one rule that a sketch holds
 SAMPLED = 64  # of so many allowed calls, one on average is looked at for its key
+
+
+class Hot(NamedTuple):
+    """Hold a key, with how many calls, and how often it was refused, or would have been."""
+
+    key: str
+    calls: int
+    refused: int
 
 
 class HotKeys:
@@ -43,11 +57,13 @@ class HotKeys:
         """Count a call with this key that was refused, or would have been."""
         self._add(key, 1, refused=True)
 
-    def top(self, most: int) -> list[tuple[Counted, int]]:
-        """Return the keys called with most, each with how often it was refused."""
+    def top(self, most: int) -> list[Hot]:
+        """Return the keys called with most. Numbers are what is certain: a key may have been counted more, never less."""
         _, calls, refusals = self._kept
-        refused = {one.key: one.times for one in refusals.top(MOST_KEYS)}
-        return [(one, min(one.times, refused.get(one.key, 0))) for one in calls.top(most)]
+        refused = {one.key: one.times - one.error for one in refusals.top(MOST_KEYS)}
+        sure = ((one.key, one.times - one.error) for one in calls.top(MOST_KEYS))
+        hottest = nlargest(most, sure, key=itemgetter(1))
+        return [Hot(key, times, min(times, refused.get(key, 0))) for key, times in hottest]
 
     def _add(self, key: str, times: int, *, refused: bool) -> None:
         lock, calls, refusals = self._kept
@@ -89,6 +105,13 @@ class Tally:
         self.allowed = self.refused = self.shadow_refused = self.errors = 0
         self.due = self._sampled = 0
 
+    def absorb(self, other: Tally) -> None:
+        """Count what another one has counted."""
+        self.allowed += other.allowed
+        self.refused += other.refused
+        self.shadow_refused += other.shadow_refused
+        self.errors += other.errors
+
     def let_in(self, key: str) -> None:
         """Count a call that goes ahead."""
         self.allowed += 1
@@ -101,7 +124,9 @@ class Tally:
         One without a key counts too: those before it are not the next key's.
         """
         times, self._sampled = self.allowed - self._sampled, self.allowed
-        self.due = self.allowed + 1 + getrandbits(SAMPLED.bit_length())  # at random: keys that come in turns are all seen
+        self.due = (
+            self.allowed + 1 + getrandbits(SAMPLED.bit_length())
+        )  # at random: keys that come in turns are all seen
         if key:
             self._keys.called(key, max(1, times))
 
@@ -132,15 +157,28 @@ class Counts:
     def tally(self, resource: str, rule: str) -> Tally:
         """Return the tally of a rule for a resource, inside a turn."""
         found = self.tallies.get((resource, rule))
-        if found is None:
-            if len(self.tallies) >= MOST_TALLIES:
-                resource = OTHER
-                if (resource, rule) not in self.tallies and len(self.tallies) >= MOST_TALLIES + MOST_NAMES:
-                    rule = OTHER
+        if found is None and len(self.tallies) >= MOST_TALLIES:
+            resource = OTHER  # a rule in force has its numbers, however many there are
             found = self.tallies.get((resource, rule))
         if found is None:
             found = self.tallies[resource, rule] = Tally(resource, rule, self._keys_of(rule))
         return found
+
+    def keep_only(self, rules: Container[str]) -> None:
+        """Count what rules that are gone have counted under `__other__`, where room is short. Inside a turn."""
+        if len(self.tallies) < MOST_TALLIES:
+            return
+        gone = [tally for (_, rule), tally in self.tallies.items() if rule not in rules and rule != OTHER]
+        for tally in gone:
+            del self.tallies[tally.resource, tally.rule]
+        for name in [name for name in self.keys if name not in rules and name != OTHER]:
+            del self.keys[name]
+        if gone:
+            rest = self.tallies.get((OTHER, OTHER))
+            if rest is None:
+                rest = self.tallies[OTHER, OTHER] = Tally(OTHER, OTHER, self._keys_of(OTHER))
+            for tally in gone:
+                rest.absorb(tally)
 
     def waited(self, rule: str, time_us: int) -> None:
         """Count how long a call waited for a rule, inside a turn."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from guardrail.core.breaker_state import BreakerSnapshot
     from guardrail.telemetry.snapshot import Snapshot
 
 Status = Literal["ok", "degraded", "failing"]
@@ -46,26 +47,37 @@ def health_of(snapshot: Snapshot) -> Health:
 
 
 def _failing(snapshot: Snapshot) -> Iterator[str]:
-    store = snapshot.store
-    if store is not None and not store.available:
+    if _is_away(snapshot):
         for rule in snapshot.rules:
-            if rule.on_store_error == "deny" and rule.mode == "enforce":
+            if rule.on_store_error == "deny" and rule.enforced == 1:
                 yield f"rule '{rule.name}' refuses every call: its store is away, and it denies without it"
 
 
 def _degraded(snapshot: Snapshot) -> Iterator[str]:
-    store = snapshot.store
-    if store is not None and not store.available:
-        yield f"{store.store} is away: {store.reason}"
+    if snapshot.store is not None and _is_away(snapshot):
+        yield f"{snapshot.store.store} is away: {snapshot.store.reason}"
     if snapshot.mode != "enforce":
         yield f"the guard's mode is {snapshot.mode}: no rule refuses"
     if snapshot.reload.error is not None:
         yield "the rule files cannot be used; the last good rules are in force"
+    for rule in snapshot.rules:
+        if _is_away(snapshot) and rule.on_store_error == "deny" and 0 < rule.enforced < 1:
+            yield f"rule '{rule.name}' refuses {rule.enforced:.0%} of all keys: its store is away, and it denies without it"
+    enforced = {rule.name for rule in snapshot.rules if rule.enforced}
     for breakers in snapshot.breakers:
-        out = sum(count for state, count in breakers.states.items() if state in {"open", "half_open", "forced_open"})
+        out = sum(map(_keeps_out, breakers.notable.values())) if breakers.rule in enforced else 0
         if out:
             yield (
-                f"breaker '{breakers.rule}' keeps calls out"
-                if out == 1
-                else f"{out} breakers of '{breakers.rule}' keep calls out"
+                f"{out} breakers of '{breakers.rule}' keep calls out"
+                if out > 1
+                else f"breaker '{breakers.rule}' keeps calls out"
             )
+
+
+def _is_away(snapshot: Snapshot) -> bool:
+    return snapshot.store is not None and not snapshot.store.available
+
+
+def _keeps_out(breaker: BreakerSnapshot) -> bool:
+    """Tell whether a call would be refused now; an open breaker whose time is over lets the next one try."""
+    return breaker.state == "forced_open" or bool(breaker.retry_after)

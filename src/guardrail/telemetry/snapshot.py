@@ -116,8 +116,9 @@ class HotKey:
     """Hold one of the keys that a rule is asked about most.
 
     Attributes:
-        key: A hash of it, the same for all time in all processes; or the key itself where it was asked for.
-        calls: About how often it was asked about: one allowed call in 64 is looked at.
+        key: A hash of it, the same for all time in all processes (but for keys of over 128 characters); or the key itself
+            where it was asked for.
+        calls: How often it was asked about, at least, as far as a sample can tell: one allowed call in 64 is looked at.
         refused: How often it was refused, or would have been; at most `calls`.
     """
 
