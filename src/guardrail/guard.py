@@ -18,7 +18,6 @@ from guardrail.admission.forks import follow_forks
 from guardrail.admission.host import Host
 from guardrail.admission.ledger import Ledger
 from guardrail.admission.permit import Permit, checked_cost
-from guardrail.admission.quick_shared import is_open
 from guardrail.admission.survey import Survey
 from guardrail.clock import Advanceable, Clock, SystemClock
 from guardrail.options import check_arguments, check_listeners, store_of, wait_us_of
@@ -139,14 +138,14 @@ class Guard(Rulebook):
         plan = self._plan(resource)
         return plan.enter(getter(resource, attributes), checked_cost(cost), wait_us_of(max_wait))
 
-    def at_once(self, resource: str, attributes: Mapping[str, object] | None = None, *, cost: int = 1) -> Permit | None:
+    def at_once(self, resource: str, attributes: Mapping[str, object]) -> Permit | None:
         """Admit one call, as `try_enter` does, where that needs neither a wait nor a store.
 
         Returns:
             The permit; None: ask `try_enter` or `atry_enter`, nothing has been taken.
         """
-        begun = self._plan(resource).begin(getter(resource, attributes), checked_cost(cost))
-        return None if is_open(begun) else begun
+        plan = self._in_force.plans.get(resource) or self._plan(resource)
+        return plan.at_once(attributes)
 
     async def atry_enter(
         self,

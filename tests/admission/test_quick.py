@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from guardrail import RateLimited, Refused
 from guardrail.admission import plan as plans
 from guardrail.admission.permit import Permit
-from guardrail.admission.quick import LocalPermit, QuickPermit
+from guardrail.admission.quick import FreePermit, LocalPermit, QuickPermit
 from guardrail.admission.quick_shared import SharedPermit
 from guardrail.stores.protocol import Unavailable
 from guardrail.testing import FakeClock, RecordingListener
@@ -131,7 +131,7 @@ WHO = [
     ([limit(when={"user": "u1"})], Permit),
     ([limit(key="user", overrides={"u1": "9/s"})], Permit),
     ([limit(name="a"), limit(name="b")], Permit),
-    ([], Permit),
+    ([], FreePermit),
 ]
 
 

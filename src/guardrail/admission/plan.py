@@ -7,21 +7,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from guardrail.admission.ambient import getter
 from guardrail.admission.call import LONGEST_KEY, Call, key_of
 from guardrail.admission.limit_gate import LimitGate
 from guardrail.admission.permit import Permit, aenter, apeek, enter, peek
-from guardrail.admission.quick import LocalWay, QuickPermit
+from guardrail.admission.quick import FreeWay, LocalWay, QuickPermit
 from guardrail.admission.quick_shared import SharedWay, is_open
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from guardrail.admission.call import Get
     from guardrail.admission.gate import Gate
     from guardrail.admission.ledger import Ledger
     from guardrail.core.verdict import Decision
 
-Way = LocalWay | SharedWay
+Way = FreeWay | LocalWay | SharedWay
 
 
 class Plan:
@@ -31,19 +32,30 @@ class Plan:
         way: The quick way past them, if there is one.
     """
 
-    __slots__ = ("_name", "gates", "ledger", "resource", "way")
+    __slots__ = ("_name", "_parts", "gates", "ledger", "resource", "way")
 
     def __init__(self, resource: str, gates: Sequence[Gate], ledger: Ledger) -> None:
         self.resource = resource
         self.gates = gates
         self.ledger = ledger
-        self.way = way_past(gates)
-        parts = gates[0].key if gates else ()
-        self._name = parts[0][0] if len(parts) == 1 and len(parts[0]) == 1 else None
+        self.way = way_past(gates) if gates else way_for_all(ledger)
+        parts = self._parts = gates[0].key if gates else ()
+        self._name = parts[0][0] if len(parts) == 1 and len(parts[0]) == 1 and parts[0] != ("resource",) else None
 
     def begin(self, get: Get, cost: int) -> QuickPermit | None:
         """Decide a call, or begin to, where there is a quick way; None: only the flow can."""
         return None if self.way is None else self.way.begin(self.resource, self._key(get), cost)
+
+    def at_once(self, attributes: Mapping[str, object]) -> Permit | None:
+        """Decide a call of cost 1 where there is a quick way that has no store to ask; None: nothing has been taken."""
+        way = self.way
+        if way is None:
+            return None
+        key = None if self._name is None else attributes.get(self._name)
+        if type(key) is not str or len(key) > LONGEST_KEY:
+            key = key_of(self._parts, getter(self.resource, attributes))
+        permit = way.begin(self.resource, key, 1)
+        return None if is_open(permit) else permit
 
     def enter(self, get: Get, cost: int, max_wait_us: int | None) -> Permit:
         """Take one call through the gates, waiting in this thread. Never raises Refused."""
@@ -72,7 +84,12 @@ class Plan:
         value = get(self._name) if self._name is not None else None
         if type(value) is str and len(value) <= LONGEST_KEY:
             return value
-        return key_of(self.gates[0].key, get)
+        return key_of(self._parts, get)
+
+
+def way_for_all(ledger: Ledger) -> Way | None:
+    """Return the quick way of a resource that no rule is for."""
+    return None if ledger.counts.measures_latency else FreeWay(ledger)
 
 
 def way_past(gates: Sequence[Gate]) -> Way | None:

@@ -1,4 +1,4 @@
-"""Quick ways in: where a resource has only one rule, a limit, a call is decided without the flow.
+"""Quick ways in: where a resource has no rule, or only one, a limit, a call is decided without the flow.
 
 Law: what is decided here is what the flow would decide; a call it cannot decide is left to the flow, untouched. The
 attempt is made up only when somebody looks at the permit or settles it: a limit alone holds nothing.
@@ -68,6 +68,39 @@ class QuickPermit(Permit):
         attempt = Attempt((), Call(self.resource, lambda _: None, self._cost), ledger)
         attempt.granted = self._granted
         return attempt
+
+
+class FreePermit(QuickPermit):
+    """Let a call go ahead that no rule is for."""
+
+    __slots__ = ("_ledger",)
+
+    def __init__(self, ledger: Ledger, resource: str, cost: int) -> None:
+        self._made = self._decision = None
+        self._is_over = self.is_held = False
+        self.resource = resource
+        self._cost = cost
+        self._granted = True
+        self._ledger = ledger
+
+    def standings(self) -> Sequence[Standing]:
+        return ()
+
+    def _make(self) -> Attempt:
+        return self._blank(self._ledger)
+
+
+class FreeWay:
+    """Let every call go ahead: no rule is for it."""
+
+    __slots__ = ("_ledger",)
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def begin(self, resource: str, key: str, cost: int) -> FreePermit:
+        """Let a call go ahead."""
+        return FreePermit(self._ledger, resource, cost)
 
 
 class LocalPermit(QuickPermit):
