@@ -2,9 +2,10 @@
 
 A difference of 10 us between calls of 400 us drowns in one long measurement on a machine that others use too. So all
 subjects take turns of a few calls, in another order each round, and of each subject the tenth of its turns counts that
-were quickest: those in which the machine kept still. Servers and channels are built anew several times, as threads stay
-where they happen to begin. Twice the same empty interceptor shows what is left of the noise. The column for the CPU is the
-time of all threads of this process, client, server and gRPC's own: it does not mind who else is running.
+were quickest: those in which the machine kept still. Servers and channels are built anew many times, as threads stay where
+they happen to begin: what is said is the median over all builds. The empty interceptor takes part twice: the others are
+compared with the mean of both, whose distance is what is left of the noise. The column for the CPU is the time of all threads of this process, client, server
+and gRPC's own: it does not mind who else is running.
 
     python bench/grpc.py [--builds N] [--rounds N] [--write]      --write puts the table into bench/RESULTS.md
 """
@@ -36,11 +37,12 @@ METHOD = "/bench.Echo/Echo"
 HEADING = "## gRPC"
 RESULTS = Path(__file__).with_name("RESULTS.md")
 EMPTY, AGAIN = "empty interceptor", "empty interceptor, again"
-IN_BUDGET = "a limit per client"
-RULES = {
-    IN_BUDGET: {"kind": "limit", "rate": "1000000/s", "burst": 1_000_000},
-    "a breaker": {"kind": "breaker"},
-    "no rule": None,
+IN_BUDGET = "a limit"
+LIMIT = {"kind": "limit", "rate": "1000000/s", "burst": 1_000_000}
+RULES = {  # of a server, per client, and of a client, whose calls all go to one server
+    IN_BUDGET: ({**LIMIT, "key": "client.ip"}, LIMIT),
+    "a breaker": ({"kind": "breaker"}, {"kind": "breaker"}),
+    "no rule": (None, None),
 }
 Interceptors = tuple[object, object]  # of the server, and of the channel
 Turns = dict[str, list[tuple[float, float]]]  # us a call, and us of CPU, of each turn
@@ -74,20 +76,19 @@ class AioEmptyClient(grpc.aio.UnaryUnaryClientInterceptor):
         return await continuation(details, request)
 
 
-def subjects(adapters, server: type, client: type) -> dict[str, Callable[[], Interceptors]]:
+def subjects(adapters, server: type, client: type, rule: str) -> dict[str, Callable[[], Interceptors]]:
     """Return what makes the interceptors of each subject."""
 
     def guard(rule: dict | None, resource: str) -> Guard:
         return Guard([] if rule is None else [{"name": "bench", "resource": resource, **rule}])
 
-    made: dict[str, Callable[[], Interceptors]] = dict.fromkeys((EMPTY, AGAIN), lambda: (server(), client()))
-    for name, rule in RULES.items():
-        made[f"ServerGuard, {name}"] = lambda rule=rule: (adapters.ServerGuard(guard(rule, METHOD)), client())
-        made[f"ClientGuard, {name}"] = lambda rule=rule: (
-            server(),
-            adapters.ClientGuard(guard(rule, f"client {METHOD}")),
-        )
-    return made
+    served, sent = RULES[rule]
+    return {
+        EMPTY: lambda: (server(), client()),
+        AGAIN: lambda: (server(), client()),
+        f"ServerGuard, {rule}": lambda: (adapters.ServerGuard(guard(served, METHOD)), client()),
+        f"ClientGuard, {rule}": lambda: (server(), adapters.ClientGuard(guard(sent, f"client {METHOD}"))),
+    }
 
 
 def handlers(function):
@@ -140,11 +141,12 @@ def since(begun: tuple[float, float]) -> tuple[float, float]:
     return (wall - begun[0]) / CALLS * 1e6, (cpu - begun[1]) / CALLS * 1e6
 
 
-def on_pools(builds: int, rounds: int) -> Turns:
-    made = subjects(on_threads, Empty, EmptyClient)
-    turns: Turns = {name: [] for name in made}
+def on_pools(rule: str, builds: int, rounds: int) -> list[Turns]:
+    made = subjects(on_threads, Empty, EmptyClient, rule)
+    measured = []
     for _ in range(builds):
         with ExitStack() as stack:
+            turns: Turns = {name: [] for name in made}
             calls = {name: threaded(stack, *interceptors()) for name, interceptors in made.items()}
             for name in shuffled(calls, rounds):
                 call = calls[name]
@@ -153,14 +155,16 @@ def on_pools(builds: int, rounds: int) -> Turns:
                 for _ in range(CALLS):
                     call(b"x")
                 turns[name].append(since(begun))
-    return turns
+            measured.append(turns)
+    return measured
 
 
-async def on_loops(builds: int, rounds: int) -> Turns:
-    made = subjects(on_asyncio, AioEmpty, AioEmptyClient)
-    turns: Turns = {name: [] for name in made}
+async def on_loops(rule: str, builds: int, rounds: int) -> list[Turns]:
+    made = subjects(on_asyncio, AioEmpty, AioEmptyClient, rule)
+    measured = []
     for _ in range(builds):
         async with AsyncExitStack() as stack:
+            turns: Turns = {name: [] for name in made}
             calls = {name: await looped(stack, *interceptors()) for name, interceptors in made.items()}
             for name in shuffled(calls, rounds):
                 call = calls[name]
@@ -169,41 +173,48 @@ async def on_loops(builds: int, rounds: int) -> Turns:
                 for _ in range(CALLS):
                     await call(b"x")
                 turns[name].append(since(begun))
-    return turns
+            measured.append(turns)
+    return measured
 
 
-def rows(kind: str, turns: Turns) -> list[tuple[str, str, float, float, float]]:
-    """Return for each subject its cost, what it adds, and what it adds in CPU, in microseconds."""
+def costs(turns: Turns) -> dict[str, tuple[float, ...]]:
+    """Return for each subject of one build its cost, what it adds, and what it adds in CPU."""
     quick = {
         name: [statistics.quantiles(column, n=10)[0] for column in zip(*both, strict=True)]
         for name, both in turns.items()
     }
-    empty, empty_cpu = quick[EMPTY]
-    return [(kind, name, us, us - empty, cpu - empty_cpu) for name, (us, cpu) in quick.items()]
+    empty, empty_cpu = map(statistics.mean, zip(quick[EMPTY], quick[AGAIN], strict=True))
+    return {name: (us, us - empty, cpu - empty_cpu) for name, (us, cpu) in quick.items()}
+
+
+def rows(kind: str, measured: list[Turns]) -> list[tuple[str, str, float, float, float]]:
+    """Return for each subject its cost, what it adds, and what it adds in CPU, in microseconds."""
+    builds = [costs(turns) for turns in measured]
+    return [
+        (kind, name, *map(statistics.median, zip(*(one[name] for one in builds), strict=True))) for name in builds[0]
+    ]
 
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--builds", type=int, default=6)
-    options.add_argument("--rounds", type=int, default=150)
+    options.add_argument("--builds", type=int, default=15)
+    options.add_argument("--rounds", type=int, default=60)
     options.add_argument("--write", action="store_true")
     chosen = options.parse_args()
-    measured = [
-        *rows("threads", on_pools(chosen.builds, chosen.rounds)),
-        *rows("asyncio", asyncio.run(on_loops(chosen.builds, chosen.rounds))),
-    ]
+    measured = []
+    for rule in RULES:
+        measured += rows("threads", on_pools(rule, chosen.builds, chosen.rounds))
+        measured += rows("asyncio", asyncio.run(on_loops(rule, chosen.builds, chosen.rounds)))
     lines = ["| | subject | us a call | added | added, CPU | budget |", "|---|---|---:|---:|---:|---:|"]
     over = []
     for kind, name, cost, added, cpu in measured:
         budget = BUDGET_US if name.endswith(IN_BUDGET) else None
         if budget is not None and added > budget:
             over.append(f"over budget: {name}, {kind}")
-        more = (
-            " | | |" if name == EMPTY else f" {added:.1f} | {cpu:.1f} | {'' if budget is None else f'{budget:.0f}'} |"
-        )
-        lines.append(f"| {kind} | {name} | {cost:.0f} |{more}")
+        within = "" if budget is None else f"{budget:.0f}"
+        lines.append(f"| {kind} | {name} | {cost:.0f} | {added:.1f} | {cpu:.1f} | {within} |")
     machine = f"Python {platform.python_version()}, {platform.machine()}, grpcio {grpc.__version__}"
-    turns = f"the quickest tenth of {chosen.builds * chosen.rounds} turns of {CALLS} calls, one at a time"
+    turns = f"median of {chosen.builds} builds, in each the quickest tenth of {chosen.rounds} turns of {CALLS} calls"
     text = "\n".join(lines) + f"\n\n{machine}; {turns}.\n"
     print(text)
     if chosen.write:
