@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guardrail.admission.ambient import getter
-from guardrail.admission.call import LONGEST_KEY, Call, key_of
+from guardrail.admission.call import LONGEST_KEY, Call, bounded, key_of
 from guardrail.admission.limit_gate import LimitGate
 from guardrail.admission.permit import Permit, aenter, apeek, enter, peek
 from guardrail.admission.quick import FreeWay, LocalWay, QuickPermit
@@ -32,7 +32,7 @@ class Plan:
         way: The quick way past them, if there is one.
     """
 
-    __slots__ = ("_name", "_parts", "gates", "ledger", "resource", "way")
+    __slots__ = ("_fixed", "_name", "_parts", "gates", "ledger", "resource", "way")
 
     def __init__(self, resource: str, gates: Sequence[Gate], ledger: Ledger) -> None:
         self.resource = resource
@@ -40,7 +40,8 @@ class Plan:
         self.ledger = ledger
         self.way = way_past(gates) if gates else way_for_all(ledger)
         parts = self._parts = gates[0].key if gates else ()
-        self._name = parts[0][0] if len(parts) == 1 and len(parts[0]) == 1 and parts[0] != ("resource",) else None
+        self._name = parts[0][0] if len(parts) == 1 and len(parts[0]) == 1 else None
+        self._fixed = "" if not parts else bounded(resource) if self._name == "resource" else None  # the key of every call
 
     def begin(self, get: Get, cost: int) -> QuickPermit | None:
         """Decide a call, or begin to, where there is a quick way; None: only the flow can."""
@@ -51,9 +52,12 @@ class Plan:
         way = self.way
         if way is None:
             return None
-        key = None if self._name is None else attributes.get(self._name)
-        if type(key) is not str or len(key) > LONGEST_KEY:
-            key = key_of(self._parts, getter(self.resource, attributes))
+        key = self._fixed
+        if key is None:
+            found = None if self._name is None else attributes.get(self._name)
+            if type(found) is not str or len(found) > LONGEST_KEY:
+                found = key_of(self._parts, getter(self.resource, attributes))
+            key = found
         permit = way.begin(self.resource, key, 1)
         return None if is_open(permit) else permit
 
@@ -81,6 +85,8 @@ class Plan:
 
     def _key(self, get: Get) -> str:
         """Return the key of the one rule there is: mostly the value of one attribute as it is."""
+        if self._fixed is not None:
+            return self._fixed
         value = get(self._name) if self._name is not None else None
         if type(value) is str and len(value) <= LONGEST_KEY:
             return value
