@@ -317,3 +317,21 @@ def test_many_waiters_hold_nothing_when_their_permits_are_dropped_at_once(clock)
     gc.collect()
     holder.exit()
     assert 0 == inside(guard)
+
+
+@pytest.mark.parametrize(
+    ("leaves", "failures"),
+    [
+        ([], 0),
+        ([asyncio.CancelledError()], 0),
+        ([ValueError("a bug")], 1),
+    ],
+    ids=["refusals alone", "and what was cancelled for them", "and a bug"],
+)
+def test_a_group_of_refusals_is_no_failure(clock, leaves, failures):
+    guard = guard_of(clock, breaker())
+    other = guard_of(clock, limit("1/h"))
+    other.try_enter("r").exit()
+    refused = other.try_enter("r").refusal()
+    guard.try_enter("r").exit(BaseExceptionGroup("tasks", [refused, BaseExceptionGroup("more", [refused, *leaves])]))
+    assert failures == guard.breakers["r/breaker"].snapshot().total_failures

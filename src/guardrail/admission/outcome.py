@@ -1,6 +1,7 @@
 """Outcome: whether a call that ended was a success, a failure, or says nothing about the other side.
 
-Law: a cancellation and a refusal of guardrail's own are ignored whatever the rule lists; `ignore` wins over `failures`.
+Law: a cancellation and a refusal of guardrail's own are ignored whatever the rule lists, and so is a group of nothing
+else; `ignore` wins over `failures`.
 """
 
 from __future__ import annotations
@@ -50,5 +51,7 @@ def _lists(names: ExceptionNames, error: BaseException | None, code: str | None)
 
 
 def _counts(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return any(_counts(one) for one in error.exceptions)
     # Cancellation of every framework, GeneratorExit and KeyboardInterrupt are no `Exception`.
     return isinstance(error, Exception) and not isinstance(error, Refused)
