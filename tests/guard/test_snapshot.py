@@ -327,6 +327,10 @@ class TestStanding:
         guard.try_enter("r", {"client.ip": "203.0.113.9"}).exit()
         assert not guard.standing("r/limit", "203.0.113.9").allowed
         assert guard.standing("r/limit", "203.0.113.8").allowed
+        assert not guard.standing("r/limit", "client.ip=203.0.113.9").allowed
+        assert guard.standing("r/limit", "user=203.0.113.9").allowed
+        guard.reset("r/limit", "client.ip=203.0.113.9")
+        assert guard.standing("r/limit", "203.0.113.9").allowed
 
     def test_of_a_shared_rule(self, clock):
         guard = guard_of(clock, limit("1/h", key="user"), store=FakeStore(clock))

@@ -29,7 +29,7 @@ def count(attempt: Attempt) -> None:
         tally = asked.gate.tally
         if isinstance(asked, AskedLimit) and asked.by_policy:
             tally.errors += 1
-        elif row.reason is not None:
+        if row.reason is not None:
             tally.keep_out(asked.key, watching=asked.watching)
         else:
             tally.let_in(asked.key)

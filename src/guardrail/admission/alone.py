@@ -10,7 +10,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from guardrail.admission.attempt import Attempt
-from guardrail.admission.call import Call
+from guardrail.admission.call import Call, meant_by
 from guardrail.admission.flow import adrive, drive, looking
 from guardrail.admission.limit_gate import AskedLimit
 from guardrail.errors import StoreError
@@ -51,8 +51,8 @@ def _attempts(stock: Stock, effective: Effective, values: Sequence[object]) -> l
 
 
 def _gets(parts: KeyParts, values: Sequence[object]) -> list[Get]:
-    names = product(*parts)
-    return [dict(zip(some, values, strict=True)).get for some in names]
+    choices = [meant_by(part, value) for part, value in zip(parts, values, strict=True)]
+    return [dict(some).get for some in product(*choices)]
 
 
 def _strictest(attempts: Iterable[Attempt]) -> Verdict:

@@ -131,10 +131,22 @@ def subjects_for(parts: KeyParts, values: Sequence[object]) -> list[str]:
         raise ValueError(f"the key has {len(parts)} parts, got {len(values)} values")
     combinations: list[list[str]] = [[]]
     for part, value in zip(parts, values, strict=True):
-        named = [(name, text_of(value, name)) for name in part]
+        named = [(name, text_of(one, name)) for name, one in meant_by(part, value)]
         texts = [_tagged(name, text) if len(part) > 1 else text for name, text in named]
         combinations = [[*before, text] for before in combinations for text in texts]
     return [row[0] if len(parts) == 1 else joined(row) for row in combinations]
+
+
+def meant_by(part: tuple[str, ...], value: object) -> list[tuple[str, object]]:
+    """Return the names for which a value given by hand may stand, each with its value.
+
+    Where a part of a key has alternatives, a value may say which one it is for: `client.ip=203.0.113.9`.
+    """
+    if len(part) > 1 and isinstance(value, str):
+        for name in part:
+            if value.startswith(f"{name}="):
+                return [(name, value[len(name) + 1 :])]
+    return [(name, value) for name in part]
 
 
 def as_text(subject: str, parts: int) -> str:

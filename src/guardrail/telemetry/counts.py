@@ -85,7 +85,7 @@ class Tally:
         allowed: Calls that went ahead.
         refused: Calls that the rule kept out.
         shadow_refused: Calls that it would have kept out, if it did not just watch.
-        errors: Calls decided by `on_store_error`, whichever way: the store could not be asked.
+        errors: How many of them were decided by `on_store_error`: the store could not be asked.
         due: How many calls have to be allowed until the next one is looked at for its key.
     """
 

@@ -6,7 +6,7 @@ the rules or of the store behind them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class BreakerMoved:
             it has none.
     """
 
-    breaker: str
+    breaker: str = field(repr=False)  # its key may be a secret, and events are printed
     from_state: str
     to_state: str
     reason: str

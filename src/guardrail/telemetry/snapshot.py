@@ -26,7 +26,7 @@ class RuleCounts:
         allowed: Calls that went ahead.
         refused: Calls that the rule kept out. A call that two rules refuse is in both.
         shadow_refused: Calls that it would have kept out, if it did not just watch.
-        errors: Calls decided by `on_store_error`, whichever way: the store could not be asked.
+        errors: How many of them were decided by `on_store_error`: the store could not be asked.
     """
 
     resource: str
