@@ -85,6 +85,23 @@ def test_a_password_where_there_is_none_is_said_in_the_words_of_the_server():
     assert "leave it out" in message
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "unknown command 'AUTH', with args beginning with: 'user' 's3cr3t' ",  # Redis
+        "unknown command `AUTH`, with args beginning with: `s3cr3t`, ",  # Redis 5
+        "unknown command 'AUTH' with args beginning with: 's3cr3t\n' 'more'",
+    ],
+)
+def test_what_a_server_repeats_of_a_password_is_left_out(text):
+    for said in (
+        fault_of_error(exceptions.ResponseError(text), RIGHTS).message,
+        fault_of_reply(f"ERR {text}", "").message,
+    ):
+        assert "s3cr3t" not in said
+        assert "AUTH" in said
+
+
 def test_tls_is_named_however_deep_it_lies():
     outer = exceptions.ConnectionError("Error 1 connecting to h:6379.")
     outer.__cause__ = ssl.SSLCertVerificationError(1, "certificate verify failed")

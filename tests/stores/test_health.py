@@ -186,6 +186,43 @@ def test_a_child_tells_nothing_of_what_its_parent_has_to_tell(health, news):
     assert [StoreWarned] == [type(event) for event in news]
 
 
+def test_failures_are_counted_by_their_word(health, clock):
+    assert {} == health.errors
+    fail(health, 2)
+    health.failed(LASTING)
+    fail(health, 1)  # while it is away too
+    assert {"timeout": 3, "rights": 1} == health.errors
+    probed(health, clock)
+    health.well()
+    assert {"timeout": 3, "rights": 1} == health.errors
+
+
+def test_a_child_counts_from_0_and_knows_whether_the_store_is_away(health, clock):
+    fail(health)
+    health.after_fork()
+    assert (True, TIMEOUT.message, 0, {}) == (health.away, health.reason, health.outages, health.errors)
+    probed(health, clock)
+    health.well()
+    health.after_fork()
+    assert (False, "") == (health.away, health.reason)
+
+
+def test_log_lines_have_fields_for_programs(health, clock, caplog):
+    caplog.set_level(logging.INFO)
+    fail(health)
+    probed(health, clock)
+    health.well()
+    health.warn("maxmemory-policy", "allkeys-lru")
+    health.announce()
+    fields = [{key: value for key, value in vars(one).items() if "guardrail" in key} for one in caplog.records]
+    assert all("redis://h:6379/0" == one.pop("guardrail_store") for one in fields)
+    assert [
+        {"guardrail_event": "store_lost", "guardrail_error": "timeout"},
+        {"guardrail_event": "store_back", "guardrail_seconds": pytest.approx(PAUSE_S[1])},
+        {"guardrail_event": "store_warned", "guardrail_setting": "maxmemory-policy"},
+    ] == fields
+
+
 def test_outages_are_counted(health, clock):
     assert 0 == health.outages
     fail(health, 2 * FAILURES)

@@ -220,7 +220,7 @@ def test_an_attempt_that_takes_too_long_is_given_up():
 
 def test_an_idle_connection_that_has_died_costs_no_call(redis_server):
     async def main():
-        async with opened(redis_server.url) as store:
+        async with opened(redis_server.url, timeout="5s") as store:
             for _ in range(6):
                 assert isinstance(await store.aadmit(check()), Reply)
                 redis_server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
@@ -301,7 +301,7 @@ def test_many_loops_in_many_threads_have_a_connection_each(redis_server):
 
 def test_a_loop_that_is_gone_is_forgotten_without_a_word(redis_server):
     """Warnings are errors: nothing may say that somebody forgot to close something."""
-    store = RedisStore(redis_server.url)
+    store = RedisStore(redis_server.url, timeout="5s")
     for _ in range(3):
         assert isinstance(asyncio.run(store.aadmit(check())), Reply)
         gc.collect()

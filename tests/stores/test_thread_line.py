@@ -202,7 +202,7 @@ def test_a_handshake_slower_than_the_timeout_is_there_for_later_calls(opened):
 
 
 def test_an_idle_connection_that_has_died_costs_no_call(opened, redis_server):
-    store = opened(redis_server.url)
+    store = opened(redis_server.url, timeout="5s")
     assert isinstance(store.admit(check()), Reply)
     news = []
     store.follow(news.append)
@@ -213,7 +213,7 @@ def test_an_idle_connection_that_has_died_costs_no_call(opened, redis_server):
 
 
 def test_a_script_that_is_gone_is_loaded_again_and_nothing_counts_twice(opened, redis_server):
-    store = opened(redis_server.url)
+    store = opened(redis_server.url, timeout="5s")
     for _ in range(5):
         redis_server.command("SCRIPT", "FLUSH")
         assert isinstance(store.admit(check()), Reply)
@@ -379,7 +379,7 @@ def test_what_nobody_waits_for_is_forgotten_where_nobody_listens(opened):
 
 
 def test_a_forked_child_has_a_connection_of_its_own(opened, redis_server):
-    store = opened(redis_server.url)
+    store = opened(redis_server.url, timeout="5s")
     assert isinstance(store.admit(check()), Reply)
     reading, writing = os.pipe()
     child = os.fork()
@@ -402,7 +402,7 @@ def test_a_forked_child_has_a_connection_of_its_own(opened, redis_server):
 
 def test_closing_leaves_nothing_and_the_store_can_be_used_again(redis_server):
     files, threads = open_files(), set(threading.enumerate())
-    store = RedisStore(redis_server.url)
+    store = RedisStore(redis_server.url, timeout="5s")
     for _ in range(3):
         assert isinstance(store.admit(check()), Reply)
         store.close()

@@ -49,7 +49,7 @@ class Gate:
     def only_watches(self, key: str) -> bool:
         """Tell whether the rule never refuses a call with this key."""
         share = self.enforced
-        return share != 1 and not falls_within(share.numerator, share.denominator, self.name, key)
+        return share == 0 or (share != 1 and not falls_within(share.numerator, share.denominator, self.name, key))
 
 
 class Standing(NamedTuple):

@@ -181,7 +181,7 @@ class LocalWay:
                     self._tally.allowed += 1
         finally:
             ledger.lock.release()
-        if admitted and key and self._tally.allowed >= self._tally.due:
+        if admitted and self._tally.allowed >= self._tally.due:
             self._tally.sample(key)
         if ledger.deferred:
             ledger.drain()

@@ -13,6 +13,7 @@ from guardrail.core.limit import Charge
 from guardrail.stores import scripts
 from guardrail.stores.protocol import Refund, Reply, Unavailable
 from guardrail.stores.resp import Answer, ErrorReply, GarbledError
+from guardrail.stores.server import MANY
 from guardrail.stores.talk import NEVER, Question, Talk
 
 if TYPE_CHECKING:
@@ -132,7 +133,10 @@ class Flight(Question, Generic[W]):
                 refunds += granted(order.checks, reply)
         self.landed = True
         if waits:  # else it may have been there for long: nobody was in a hurry to hear it
-            self.server.seconds.add(int((answered_s - self.sent_s) * 1_000_000))
+            times = self.server.answer_times
+            times.append(answered_s - self.sent_s)
+            if len(times) >= MANY:
+                self.server.count_times()
         if refunds:
             returning: Flight[W] = Flight(
                 self.server, [self.server.frames.refund_order(refunds)], [None], NEVER, self._tell

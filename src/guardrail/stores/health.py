@@ -120,7 +120,7 @@ class Health:
             self.outages += 1
         if lost:
             said = ("warning", IS_AWAY, self.store, fault.word, fault.message.rstrip("."))
-            self._note(StoreLost(self.store, fault.word, fault.message), *said, error=fault.word)
+            self._note(StoreLost(self.store, fault.word, fault.message), *said, event="store_lost", error=fault.word)
 
     def well(self) -> None:
         """Take note that the store answered a call."""
@@ -133,7 +133,8 @@ class Health:
             self._state, self._failures = CLOSED, 0
             seconds = self._now() - self._lost_at
         if back:
-            self._note(StoreBack(self.store, seconds), "info", "%s is back after %.1f s", self.store, seconds)
+            said = ("info", "%s is back after %.1f s", self.store, seconds)
+            self._note(StoreBack(self.store, seconds), *said, event="store_back", seconds=seconds)
 
     def answered(self) -> None:
         """Take note that the store answered a probe: calls may try again."""
@@ -147,7 +148,8 @@ class Health:
             if setting in self._warned:
                 return
             self._warned.add(setting)
-        self._note(StoreWarned(self.store, setting, message), "warning", "%s: %s", self.store, message, setting=setting)
+        said = ("warning", "%s: %s", self.store, message)
+        self._note(StoreWarned(self.store, setting, message), *said, event="store_warned", setting=setting)
 
     def announce(self) -> None:
         """Tell what has happened. Called where nobody waits for the caller, because listeners take the time they like."""
@@ -172,7 +174,7 @@ class Health:
     def _next(self) -> float:
         return self._now() + random.uniform(*PAUSE_S)  # noqa: S311  # so that many processes do not come at once
 
-    def _note(self, event: Event, level: str, message: str, *values: object, **fields: str) -> None:
+    def _note(self, event: Event, level: str, message: str, /, *values: object, **fields: object) -> None:
         def tell() -> None:
             self.log(level, message, *values, **fields)
             for follower in tuple(self._followers):
@@ -183,8 +185,8 @@ class Health:
 
         self.news.append(tell)
 
-    def log(self, level: str, message: str, *values: object, **fields: str) -> None:
-        """Write a line to the log of stores; for programs, *fields* and the store are in it as `guardrail_...`."""
+    def log(self, level: str, message: str, /, *values: object, **fields: object) -> None:
+        """Write a line to the log of stores; for machines, the store and *fields* are in it as `guardrail_...`."""
         from logging import getLogger  # only a store that has something to say needs it
 
         extra = {f"guardrail_{name}": value for name, value in {"store": self.store, **fields}.items()}

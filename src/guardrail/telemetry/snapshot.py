@@ -137,7 +137,7 @@ class StoreSnapshot:
         available: It answers.
         reason: The last fault as a sentence, empty if there was none.
         outages: How often it was found to be away.
-        errors: How many questions were not answered, by one word for what failed.
+        errors: How often it failed, by one word for what; a connection that was lost is one, however many calls waited.
         seconds: How long it took to answer those that were.
     """
 

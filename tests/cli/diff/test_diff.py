@@ -6,6 +6,8 @@ import pytest
 
 from guardrail import RuleSet
 from guardrail.cli.diff.changes import differences
+from guardrail.cli.diff.report import rows_of
+from guardrail.cli.diff.state import LOOSER, TIGHTER
 from tests.cli.shell import guardrail, terminal
 
 OLD = """\
@@ -65,15 +67,15 @@ Rules: 2 changed, 1 added, 1 removed, 1 renamed, 1 unchanged
 
 ~ limit per-user
    for       GET /v1/** or POST /v1/**; each user by itself
-   resource  GET /v1/**, GET /old -> GET /v1/**, POST /v1/**
-   rate      100/min -> 200/min
+   before    GET /v1/** or GET /old; each user by itself
    leaves    GET /old
    takes up  POST /v1/**
+   rate      100/min -> 200/min
    state     rescaled: what was used stays used, up to the 20 tokens there are now, and comes back at the new rate
 
 ~ limit search
    for      GET /v1/search; each user by itself
-   key      none -> user
+   before   GET /v1/search
    mode     shadow -> enforce (default)
    enforce  100% (default) -> 50%
    effect   it refuses from now on, and what it has counted so far counts
@@ -142,9 +144,70 @@ def test_the_same_in_other_words_is_no_difference(ways):
         assert not found, found.changes
 
 
-def test_an_override_takes_its_own_burst_unless_one_is_written():
-    rule = "version: 1\nrules:\n  - {resource: a, kind: limit, rate: 5/s, key: user, overrides: {ann: 9/s}%s}\n"
-    assert differences(RuleSet.parse(rule % ""), RuleSet.parse(rule % ", burst: 5"))
+def changed(old, new):
+    """What is said of one rule, by what it is about."""
+    sets = (RuleSet.parse(f"version: 1\nrules:\n  - {{name: r, resource: a, {way}}}\n") for way in (old, new))
+    (change,) = differences(*sets).changes
+    return {row.about: row.sentence for row in rows_of(change)}
+
+
+LIMIT = "kind: limit, rate: 5/s, key: user"
+
+#   a rule                                    another one                               what is said of one thing
+SAID = [
+    (LIMIT, f"{LIMIT}, max_wait: 1s", "max_wait", "0s (default) -> 1s"),
+    (LIMIT, f"{LIMIT}, overrides: {{ann: 9/s, bob: 1/min}}", "overrides", "none -> ann: 9/s, bob: 1/min"),
+    (f"{LIMIT}, overrides: {{ann: 9/s}}", LIMIT, "overrides", "ann: 9/s -> none"),
+    (LIMIT, f"{LIMIT}, burst: 9", "burst", "5 (default) -> 9"),
+    (
+        f"{LIMIT}, overrides: {{ann: 9/s}}",
+        f"{LIMIT}, overrides: {{ann: 9/s}}, burst: 5",
+        "burst",
+        "each rate's own amount (default) -> 5",
+    ),
+    (
+        LIMIT,
+        f"{LIMIT}, when: {{plan: [free, trial], origin: '!x'}}",
+        "for",
+        "a, where plan is free or trial, where origin is not x; each user by itself",
+    ),
+    (LIMIT, f"{LIMIT}, when: {{plan: free}}", "before", "a; each user by itself"),
+    ("kind: breaker", "kind: breaker, failures: [OSError, http.503]", "failures", "none -> OSError, http.503"),
+    (LIMIT, "kind: bulkhead, max_concurrent: 3, key: user", "kind", "limit -> bulkhead"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "about", "sentence"), SAID)
+def test_what_is_said_of_one_thing(old, new, about, sentence):
+    assert sentence == changed(old, new)[about]
+
+
+def test_a_burst_that_nobody_wrote_is_not_mentioned_where_overrides_come_and_go():
+    assert {"for", "overrides", "state"} == set(changed(LIMIT, f"{LIMIT}, overrides: {{ann: 9/s}}")) - {"effect"}
+
+
+#   a rule                                         another one                                      what it means for callers
+EFFECTS = [
+    (LIMIT, LIMIT.replace("5/s", "9/s"), LOOSER),
+    (LIMIT.replace("5/s", "9/s"), LIMIT, TIGHTER),
+    (LIMIT, f"{LIMIT}, burst: 2", TIGHTER),
+    (LIMIT, f"{LIMIT}, when: {{plan: free}}", LOOSER),
+    (LIMIT, f"{LIMIT}, overrides: {{ann: 9/s}}", LOOSER),
+    (LIMIT, LIMIT.replace("user", "[user, client.ip]"), LOOSER),
+    (LIMIT, f"{LIMIT}, algorithm: sliding_window", TIGHTER),
+    (f"{LIMIT}, algorithm: fixed_window", f"{LIMIT}, algorithm: sliding_window", TIGHTER),
+    (LIMIT, LIMIT.replace("5/s", "100/min, burst: 9"), None),
+    (f"{LIMIT}, mode: shadow", f"{LIMIT.replace('5', '9')}, mode: shadow", None),
+    ("kind: bulkhead, max_concurrent: 3", "kind: bulkhead, max_concurrent: 4", LOOSER),
+    ("kind: bulkhead, max_concurrent: 3", "kind: bulkhead, max_concurrent: 2", TIGHTER),
+    ("kind: bulkhead, max_concurrent: 3", "kind: bulkhead, max_concurrent: 2, max_wait: 1s", None),
+    ("kind: breaker", "kind: breaker, min_calls: 5", None),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "effect"), EFFECTS)
+def test_where_it_is_certain_a_rule_is_said_to_be_tighter_or_looser(old, new, effect):
+    assert effect == changed(old, new).get("effect")
 
 
 def test_another_order_is_a_difference():
@@ -168,6 +231,7 @@ def test_json_is_stable():
         "was": "per-user",
         "kind": "limit",
         "for": "GET /v1/** or POST /v1/**; each user by itself",
+        "before": "GET /v1/** or GET /old; each user by itself",
         "fields": [
             {"field": "resource", "old": "GET /v1/**, GET /old", "new": "GET /v1/**, POST /v1/**"},
             {"field": "rate", "old": "100/min", "new": "200/min"},

@@ -6,20 +6,8 @@ import pytest
 
 from guardrail import RuleSet
 from guardrail.cli.lint.command import judge
+from tests.cli.lint.scene import LIMIT, found
 from tests.cli.shell import ROOT, guardrail, terminal
-
-LIMIT = {"kind": "limit", "rate": "10/s"}
-
-
-def found(tmp_path, *rules):
-    """The findings about rules without names of their own: rule 0, rule 1 ..."""
-    path = tmp_path / "rules.yaml"
-    named = [{"name": f"rule {number}", "resource": "a.b", **rule} for number, rule in enumerate(rules)]
-    path.write_text(json.dumps({"version": 1, "rules": named}, indent=1))
-    judged = judge(str(path))
-    assert () == judged.problems
-    return [(one.finding.rule.name, one.finding.code) for one in judged.found]
-
 
 #   the one rule                                                                                       its finding
 ALONE = [
@@ -45,6 +33,12 @@ ALONE = [
     ({"kind": "breaker", "failures": ["httpx.ReadTimeout"], "ignore": ["ReadTimeout"]}, "never-opens"),
     ({"kind": "breaker", "slow_call": "30s"}, "never-slow"),
     ({"kind": "breaker", "consecutive_failures": 3, "window_calls": 50}, "idle-option"),
+    (LIMIT | {"resource": "GET /a", "when": {"method": "POST"}}, "never-asked"),
+    (LIMIT | {"resource": ["GET /a", "DELETE /a/{id}"], "when": {"method": ["POST", "get"]}}, "never-asked"),
+    (LIMIT | {"resource": "GET /a", "except": "GET /a", "key": "header.x", "cost": 99}, "never-asked"),
+    (LIMIT | {"resource": "get /v1/**", "key": "header.x"}, "no-such-request"),
+    (LIMIT | {"resource": ["GET /a", "HEAD /a"]}, "no-such-request"),
+    (LIMIT | {"resource": "GET /a/*", "except": "get /a/b"}, "no-such-request"),
 ]
 
 
@@ -75,6 +69,22 @@ SOUND = [
     [{"kind": "breaker", "failures": ["http.503"], "ignore": ["http.5xx"], "slow_call": "1s"}],
     [{"kind": "breaker", "failures": ["http.503", "OSError"], "ignore": ["http.5xx"]}],
     [{"kind": "breaker", "slow_call": "29s"}],
+    [
+        LIMIT | {"resource": text}
+        for text in ("GET /a", "* /b/**", "OTHER /c", "GET /d/{id}", "G* /e", "GET /f/g:batch")
+    ],
+    [LIMIT | {"resource": text} for text in ("client GET h.example", "client * h.test", "client /pkg.S/M")],
+    [
+        LIMIT | {"resource": text}
+        for text in ("worker /queue", "JOB nightly.run", "get orders", "Report /x/y", "a b c/d")
+    ],
+    [LIMIT | {"resource": "GET /a", "when": {"method": "HEAD"}}],
+    [LIMIT | {"resource": ["GET /a", "* /b"], "when": {"method": "POST"}}],
+    [LIMIT | {"resource": "GET /a", "when": {"method": "!POST"}}],
+    [LIMIT | {"resource": "a.b", "when": {"method": "POST"}}],
+    [LIMIT | {"rate": "99/s"}, LIMIT | {"key": "user", "overrides": {"ann": "98/s", "bob": "5/s"}}],
+    [{"kind": "breaker"}, {"kind": "breaker", "open_for": "6s"}],
+    [{"kind": "breaker"}, {"kind": "breaker", "mode": "shadow"}],
     [LIMIT | {"burst": 100}, LIMIT | {"rate": "20/min", "burst": 150}],
     [LIMIT, LIMIT | {"rate": "100/h", "key": "user"}],
     [LIMIT | {"key": "user"}, LIMIT | {"rate": "20/s"}],
@@ -106,6 +116,7 @@ IDLE = [
     (LIMIT | {"rate": "20/s", "cost": 2}, LIMIT | {"cost": 3}),
     (LIMIT | {"rate": "20/s", "charge": "failure"}, LIMIT),
     ({"kind": "bulkhead", "max_concurrent": 5, "key": "user"}, {"kind": "bulkhead", "max_concurrent": 5}),
+    (LIMIT | {"rate": "20/s", "key": "user", "overrides": {"ann": "30/s"}}, LIMIT),
 ]
 
 
@@ -148,8 +159,38 @@ def test_a_rule_that_can_refuse_by_itself_is_left_alone(tmp_path, pair):
     assert [] == [code for code in found(tmp_path, *pair) if "never-binds" in code]
 
 
-def test_of_two_equal_rules_the_later_one_is_too_many(tmp_path):
-    assert [("rule 1", "never-binds")] == found(tmp_path, LIMIT, LIMIT)
+@pytest.mark.parametrize(
+    "rule", [LIMIT, {"kind": "breaker", "slow_call": "1s"}, {"kind": "bulkhead", "max_concurrent": 3}]
+)
+def test_of_two_equal_rules_the_later_one_is_too_many(tmp_path, rule):
+    assert [("rule 1", "never-binds")] == found(tmp_path, rule, rule)
+
+
+OVERRIDES = LIMIT | {"key": "user", "overrides": {"ann": "500/s", "bob": "30/s", "eve": "5/s"}}
+
+#   beside the rule with overrides                            for whom they promise more than there is
+BESIDE = [
+    (LIMIT | {"rate": "100/s"}, ["ann"]),
+    (LIMIT | {"rate": "30/s"}, ["ann", "bob"]),
+    (LIMIT | {"rate": "30/s", "key": "user"}, ["ann", "bob"]),
+    (LIMIT | {"rate": "100/s", "when": {"plan": "free"}}, []),
+    (LIMIT | {"rate": "100/s", "mode": "shadow"}, []),
+    (LIMIT | {"rate": "100/s", "key": "client.ip"}, []),
+    (LIMIT | {"rate": "100/s", "key": "user", "overrides": {"ann": "600/s"}}, []),
+    ({"kind": "bulkhead", "max_concurrent": 1}, []),
+]
+
+
+@pytest.mark.parametrize(("other", "keys"), BESIDE)
+def test_an_override_that_promises_more_than_another_limit_lets_in_contradicts_it(tmp_path, other, keys):
+    assert [("rule 0", "out-of-reach")] * len(keys) == found(tmp_path, OVERRIDES, other)
+    path = tmp_path / "rules.yaml"
+    assert keys == [one.finding.where[1] for one in judge(str(path)).found]
+
+
+def test_an_override_is_named_once_however_many_limits_are_below_it(tmp_path):
+    others = [LIMIT | {"rate": "100/s"}, LIMIT | {"rate": "90/s", "key": "user"}]
+    assert [("rule 0", "out-of-reach")] == found(tmp_path, OVERRIDES, *others)
 
 
 @pytest.mark.parametrize("name", ["demo", "gateway", "payments", "starter"])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardrail import Guard, RuleSet
-from guardrail.cli.lint.bounds import is_idle_under
+from guardrail.cli.lint.bounds import idle_overrides, is_idle_under
 from guardrail.cli.lint.coverage import covers, disjoint
 from guardrail.rules.match import Index
 from guardrail.testing import FakeClock
@@ -50,33 +50,56 @@ def test_what_is_disjoint_matches_nothing_together(one, other, resources):
 def limit(draw, name):
     algorithm = draw.choice(["token_bucket", "token_bucket", "sliding_window", "fixed_window", "sliding_log"])
     fields = {"name": name, "resource": "a", "kind": "limit", "algorithm": algorithm}
-    fields["rate"] = f"{draw.randrange(1, 30)} per {draw.choice([1, 2, 3, 7, 10])}s"
+    fields["rate"] = rate(draw)
     if algorithm == "token_bucket" and draw.random() < 0.7:
         fields["burst"] = draw.randrange(1, 30)
     if draw.random() < 0.3:
         fields["cost"] = draw.randrange(1, 4)
     if draw.random() < 0.4:
         fields["key"] = draw.choice(["user", ["user", "client.ip"]])
+    if fields.get("key") == "user" and draw.random() < 0.5:
+        fields["overrides"] = {"a": rate(draw), "b": rate(draw)}
     return fields
 
 
+def rate(draw):
+    return f"{draw.randrange(1, 30)} per {draw.choice([1, 2, 3, 7, 10])}s"
+
+
+def refused_alone(draw, rules, users):
+    """Let calls of these users come, and tell whether the loose rule ever refuses one that the tight one lets in."""
+    clock = FakeClock(1_700_000_000_123_456)
+    guard = Guard(rules, clock=clock)
+    for _ in range(150):
+        clock.advance(draw.choice([0, 0, 0.05, 0.3, 1, 1.1, 5]))
+        attributes = {"user": draw.choice(users), "client.ip": draw.choice("cd")}
+        permit = guard.try_enter("a", attributes, cost=draw.choice([0, 1, 1, 2]))
+        loose, tight = permit.decision.verdicts
+        if tight.allowed and not loose.allowed and attributes["user"] == users[0]:
+            return True
+        if permit:
+            permit.exit()
+    return False
+
+
 def test_a_rule_that_is_idle_never_refuses_alone_whatever_comes():
-    draw, judged = random.Random(7), 0
-    while judged < 40:
+    draw, judged, overridden = random.Random(7), 0, 0
+    while judged < 60:
         rules = RuleSet.parse([limit(draw, "loose"), limit(draw, "tight")])
-        if not is_idle_under(rules.get("loose"), rules.get("tight")):
-            continue
-        judged += 1
-        clock = FakeClock(1_700_000_000_123_456)
-        guard = Guard(rules, clock=clock)
-        for _ in range(150):
-            clock.advance(draw.choice([0, 0, 0.05, 0.3, 1, 1.1, 5]))
-            attributes = {"user": draw.choice("ab"), "client.ip": draw.choice("cd")}
-            permit = guard.try_enter("a", attributes, cost=draw.choice([0, 1, 1, 2]))
-            loose, tight = permit.decision.verdicts
-            assert loose.allowed or not tight.allowed, list(rules)
-            if permit:
-                permit.exit()
+        if is_idle_under(rules.get("loose"), rules.get("tight")):
+            judged += 1
+            overridden += bool(rules.get("loose").overrides)
+            assert not refused_alone(draw, rules, draw.choice(["ab", "ba"])), list(rules)
+    assert overridden >= 3
+
+
+def test_an_override_that_is_out_of_reach_never_refuses_alone_whatever_comes():
+    draw, judged = random.Random(9), 0
+    while judged < 60:
+        rules = RuleSet.parse([limit(draw, "loose"), limit(draw, "tight")])
+        for key in idle_overrides(rules.get("loose"), rules.get("tight")):
+            judged += 1
+            assert not refused_alone(draw, rules, key + "ab".replace(key, "")), list(rules)
 
 
 def test_what_is_not_called_idle_often_does_refuse_alone():

@@ -5,25 +5,25 @@ from heapq import heappop, heappush
 from itertools import count
 
 import pytest
+from hypothesis import given, settings
 
 from guardrail import Guard, RuleSet
 from guardrail.adapters.http.resources import DEFAULT_EXEMPT, Exempt, name_of
 from guardrail.cli.replay.call import Attributes, place_of
 from guardrail.testing import FakeClock
+from tests.cli.replay.drawn import NAMES, rule_sets, traces
 from tests.cli.replay.scene import START_US, decisions, rules, trace
-
-NAMES = ["client.ip", "user", "method", "status", "header.user-agent"]
 
 
 def request(rule_set, call):
-    """What an adapter would say of a call: its resource and attributes; None: it is exempt."""
+    """What an adapter would say of a call: its resource, attributes and cost; None: it is exempt."""
     place = place_of(call)
     if Exempt(DEFAULT_EXEMPT).has(*place.split(" ", 1)):
         return None
     name = name_of(rule_set, place)
     known = Attributes(call, name)
-    path = {"path.id": known.get("path.id")}
-    return name, {key: value for key in NAMES if (value := known.get(key)) is not None} | path
+    told = {key: value for key in [*NAMES, "path.id"] if (value := known.get(key)) is not None}
+    return name, told, int((call.more or {}).get("cost", 1))
 
 
 def live(rule_set, calls):
@@ -45,7 +45,8 @@ def live(rule_set, calls):
             if asked is None:
                 found[call.number] = True
                 continue
-            permit = guard.try_enter(*asked)
+            resource, attributes, cost = asked
+            permit = guard.try_enter(resource, attributes, cost=cost)
             found[call.number] = bool(permit)
             for verdict in permit.decision.verdicts:
                 refusals[verdict.rule] += not verdict.allowed
@@ -84,7 +85,8 @@ async def live_tasks(rule_set, calls):
         if asked is None:
             found[call.number] = True
             return
-        permit = await guard.atry_enter(*asked)
+        resource, attributes, cost = asked
+        permit = await guard.atry_enter(resource, attributes, cost=cost)
         found[call.number] = bool(permit)
         if permit:
             if call.duration_us:
@@ -134,3 +136,55 @@ def test_the_traces_are_worth_the_while():
         waited += rehearsal.waited
     assert {"limit", "breaker", "bulkhead"} == kinds
     assert waited > 30
+
+
+@given(rule_sets(), traces())
+@settings(max_examples=120)
+def test_whatever_the_rules_a_replay_decides_as_a_live_guard(rule_set, calls):
+    """Calls that come at the same time, or just when another one ends, too."""
+    expected, refusals = live(rule_set, calls)
+    found, rehearsal = decisions(rule_set, calls)
+    assert expected == found
+    assert refusals == {name: tally.refused + tally.would_refuse for name, tally in rehearsal.tallies.items()}
+
+
+@given(rule_sets(waiting=True), traces(alone=True, most=40))
+@settings(max_examples=60)
+def test_whatever_the_rules_a_replay_waits_as_tasks_wait(rule_set, calls):
+    assert asyncio.run(live_tasks(rule_set, calls)) == decisions(rule_set, calls)[0]
+
+
+@given(rule_sets(waiting=True), traces())
+@settings(max_examples=120)
+def test_the_straight_way_leads_where_the_flow_leads(rule_set, calls):
+    """What each rule said is counted alike, to the key."""
+    found, rehearsal = decisions(rule_set, calls)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("guardrail.cli.replay.routes.straight_past", lambda *_: None)
+        expected, through_the_flow = decisions(rule_set, calls)
+    assert expected == found
+    assert counted(through_the_flow) == counted(rehearsal)
+
+
+def counted(rehearsal):
+    return {
+        name: (
+            one.allowed,
+            one.refused,
+            one.would_refuse,
+            one.callers and one.callers.top(99),
+            one.turned_away and one.turned_away.top(99),
+        )
+        for name, one in rehearsal.tallies.items()
+    }
+
+
+def test_both_ways_are_taken():
+    """Straight where nobody can wait, and step by step where somebody can."""
+    ways = set()
+    for seed in range(25):
+        _, rehearsal = decisions(RuleSet.parse(rules(1_000 + seed, waiting=True)), trace(seed, 50))
+        routes = [route for route in rehearsal.routes._by_name.values() if route.gates]
+        ways |= {(type(gate).__name__, route.straight is not None) for route in routes for gate in route.gates}
+    kinds = {"LimitGate", "BreakerGate", "BulkheadGate"}
+    assert {(kind, straight) for kind in kinds for straight in (True, False)} == ways

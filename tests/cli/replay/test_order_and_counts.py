@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from guardrail.cli.replay.call import SECOND_US
 from guardrail.cli.replay.order import HOLD_US, Order
-from guardrail.telemetry.sketch import Sketch
 from guardrail.cli.replay.tally import MOST_SLOTS, Timeline
+from guardrail.telemetry.sketch import Sketch
 from tests.cli.replay.scene import START_US, call
 
 

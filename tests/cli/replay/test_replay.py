@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
@@ -223,6 +224,15 @@ def test_a_terminal_gets_tables(files):
     done = terminal("replay", "access.log", "--rules", "rules.yaml", cwd=files)
     assert 0 == done.code
     assert "│ per-address │ limit │" in done.out
+
+
+def test_a_terminal_sees_how_far_it_is(files):
+    """How many lines there were so far, and a bar, until there is something better to see."""
+    done = terminal("replay", "access.log", "--rules", "rules.yaml", cwd=files)
+    before, _, _ = done.out.partition("Log:")
+    assert "━━━" in before
+    assert re.search(r"\b9 lines", before)
+    assert before.endswith("\x1b[2K")  # and then it is gone
 
 
 def test_progress_is_not_in_the_output(files):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Sort = Literal["added", "removed", "changed", "renamed"]
 KINDS = tuple(MODELS)
+OWN_BURSTS = "each rate's own amount"  # a rule that writes no burst, and has overrides
 
 
 class FieldChange(NamedTuple):
@@ -104,48 +105,58 @@ def changed_fields(old: Rule, new: Rule) -> tuple[FieldChange, ...]:
     if old.kind != new.kind:
         return (FieldChange("kind", old.kind, new.kind),)
     return tuple(
-        FieldChange(name, field_text(old, attribute), field_text(new, attribute))
+        FieldChange(name, field_text(old, attribute, new), field_text(new, attribute, old))
         for name, (attribute, _) in field_names(type(new)).items()
-        if name != "name" and _means(old, attribute) != _means(new, attribute)
+        if name != "name" and _means(old, attribute, new) != _means(new, attribute, old)
     )
 
 
-def field_text(rule: Rule, attribute: str) -> str | None:
-    """Show a field as one would write it."""
-    text = _text(attribute, _means(rule, attribute))
+def field_text(rule: Rule, attribute: str, beside: Rule | None = None) -> str | None:
+    """Show a field as one would write it.
+
+    Args:
+        beside: The rule it is compared with.
+    """
+    text = _text(attribute, _means(rule, attribute, beside))
     if text is None or attribute in rule.model_fields_set:
         return text
     return f"{text} (default)"
 
 
-def _means(rule: Rule, attribute: str) -> Any:
+def _means(rule: Rule, attribute: str, beside: Rule | None) -> Any:
     """Return what a field means, where others fill in what it leaves unsaid."""
     value = getattr(rule, attribute)
     if rule.kind == "breaker":
         return getattr(rule.breaker(), attribute, value)
-    if rule.kind == "limit" and attribute == "burst" and rule.algorithm == "token_bucket":
-        return value or (None if rule.overrides else rule.rate.amount)  # an override has its own amount for a burst
+    if attribute == "burst" and value is None and rule.kind == "limit" and rule.algorithm == "token_bucket":
+        written = beside is not None and beside.kind == "limit" and beside.burst is not None
+        return OWN_BURSTS if written and rule.overrides else rule.rate.amount
     return value
 
 
 def _text(attribute: str, value: Any) -> str | None:
     match value:
-        case None | () | {}:
+        case None | ():
             return None
         case dict():
-            return ", ".join(f"{name}: {_text(attribute, one)}" for name, one in value.items()) or None
+            return ", ".join(f"{name}: {_listed(attribute, one)}" for name, one in value.items()) or None
         case tuple():
             return ", ".join("|".join(one) if isinstance(one, tuple) else _name(one) for one in value)
         case Fraction():
             return percent(value)
         case int() if attribute.endswith("_us"):
-            return show_duration(value)
+            return show_duration(value) if value else "0s"
         case int():
             return f"{value:,}"
         case Rate():
             return str(value)
         case _:
             return str(value)
+
+
+def _listed(attribute: str, value: Any) -> str | None:
+    text = _text(attribute, value)
+    return f"[{text}]" if isinstance(value, tuple) and len(value) > 1 else text
 
 
 def _name(value: object) -> str:

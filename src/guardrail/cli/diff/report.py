@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from guardrail.rules.ruleset import RuleSet
 
 SIGNS = {"added": "+", "removed": "-", "changed": "~", "renamed": "~"}
-_OWN = {"name", "kind", "resource", "except", "when", "key"}  # what `for` says of a whole rule
+_OWN = {"name", "kind", "resource", "except", "when", "key"}  # what `for` and `before` say
 
 
 def lines(found: Differences) -> Iterator[str]:
@@ -52,11 +52,15 @@ def lines(found: Differences) -> Iterator[str]:
 
 def rows_of(change: Change) -> Iterator[Row]:
     """Say what there is to say of one rule."""
-    yield Row("for", audience(change.rule))
+    whom, before = audience(change.rule), None if change.old is None else audience(change.old)
+    yield Row("for", whom)
     if change.sort == "changed":
-        for field, old, new in change.fields:
-            yield Row(field, f"{old or 'none'} -> {new or 'none'}")
+        if before is not None and before != whom:
+            yield Row("before", before)
         yield from _resources(change)
+        for field, old, new in change.fields:
+            if field not in _OWN or field == "kind":
+                yield Row(field, f"{old or 'none'} -> {new or 'none'}")
     elif change.sort == "added":
         for name, (attribute, _) in field_names(type(change.rule)).items():
             if name not in _OWN and attribute in change.rule.model_fields_set:
@@ -97,6 +101,7 @@ def plain_values(found: Differences) -> dict[str, Any]:
                 "was": change.old.name if change.old is not None else None,
                 "kind": change.rule.kind,
                 "for": audience(change.rule),
+                "before": audience(change.old) if change.old is not None else None,
                 "fields": [one._asdict() for one in change.fields],
                 "effects": list(effects(change)),
                 "state": state_after(change).fate,

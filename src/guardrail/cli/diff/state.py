@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple, assert_never
 
+from guardrail.cli.lint.bounds import lets_in_no_more
 from guardrail.cli.words import number
 
 if TYPE_CHECKING:
     from guardrail.cli.diff.changes import Change
     from guardrail.rules.model import BreakerRule, BulkheadRule, LimitRule, Rule
+
+TIGHTER = "tighter: every call that it lets in, the old one would have let in too"
+LOOSER = "looser: every call that the old one let in, it lets in too"
 
 Fate = Literal["kept", "rescaled", "afresh", "forgotten"]
 
@@ -43,6 +47,8 @@ def effects(change: Change) -> Iterator[str]:
         return
     if (old.mode, old.enforce) != (new.mode, new.enforce):
         yield _enforcement(old, new)
+    elif (tighter := lets_in_no_more(new, old)) != lets_in_no_more(old, new):
+        yield TIGHTER if tighter else LOOSER
 
 
 def _carried_over(old: Rule, new: Rule) -> State:

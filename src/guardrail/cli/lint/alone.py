@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from guardrail.cli.lint.coverage import covers, disjoint
 from guardrail.cli.lint.places import Finding
+from guardrail.cli.lint.requests import lacks_method, methods_of, misnamed
 from guardrail.cli.words import number
 from guardrail.rules.exceptions import ExceptionNames
 from guardrail.rules.spelling import any_of, shown
@@ -16,8 +17,35 @@ if TYPE_CHECKING:
     from guardrail.rules.model import BreakerRule, LimitRule, Rule
 
 
+def never_asked(rule: Rule) -> Finding | None:
+    """Return why no call is ever asked about, if that is so: nothing else matters then."""
+    if all(any(covers(out, text) for out in rule.except_) for text in rule.resource):
+        wrong = "this rule is never asked: except leaves out everything that resource matches"
+        return Finding("never-asked", rule, ("except",), wrong, "let it leave out less, or take the rule away")
+    wanted = rule.when.get("method", ("!",))
+    methods = [methods_of(text) for text in rule.resource]
+    if wanted[0].startswith("!") or any(found is None or found & set(wanted) for found in methods):
+        return None
+    names = any_of(sorted({name for found in methods if found is not None for name in found}))
+    wrong = f"this rule is never asked: what its resource names has the method {names}, and when wants {any_of(wanted)}"
+    return Finding("never-asked", rule, ("when", "method"), wrong, "correct one of them, or take the rule away")
+
+
+def misnamed_in(rule: Rule, *, beside_methods: bool) -> Iterator[Finding]:
+    """Find what *rule* names that no request is named.
+
+    Args:
+        beside_methods: There are rules that name requests with their methods.
+    """
+    for field, texts in ("resource", rule.resource), ("except", rule.except_):
+        for place, text in enumerate(texts):
+            name = misnamed(text) or (lacks_method(text) if beside_methods else None)
+            if name is not None:
+                yield Finding("no-such-request", rule, (field, place), name.wrong, name.advice)
+
+
 def findings_alone(rule: Rule) -> Iterator[Finding]:
-    """Find what is wrong with *rule* by itself."""
+    """Find what is wrong with *rule* by itself, if it is ever asked."""
     yield from _resources(rule)
     yield from _enforcement(rule)
     if rule.kind == "limit":
@@ -28,16 +56,12 @@ def findings_alone(rule: Rule) -> Iterator[Finding]:
 
 
 def _resources(rule: Rule) -> Iterator[Finding]:
-    dead = [place for place, text in enumerate(rule.resource) if any(covers(out, text) for out in rule.except_)]
-    if len(dead) == len(rule.resource):
-        wrong = "this rule is never asked: except leaves out everything that resource matches"
-        yield Finding("never-asked", rule, ("except",), wrong, "let it leave out less, or take the rule away")
-        return
-    for place in dead:
-        wrong = f"except leaves out everything that {shown(rule.resource[place])} matches"
-        yield Finding("dead-pattern", rule, ("resource", place), wrong, "take it out of resource, or out of except")
+    for place, text in enumerate(rule.resource):
+        if any(covers(out, text) for out in rule.except_):
+            wrong = f"except leaves out everything that {shown(text)} matches"
+            yield Finding("dead-pattern", rule, ("resource", place), wrong, "take it out of resource, or out of except")
     for place, text in enumerate(rule.except_):
-        if all(disjoint(text, own) for own in rule.resource):
+        if misnamed(text) is None and all(disjoint(text, own) for own in rule.resource):
             wrong = f"except {shown(text)} leaves out nothing: resource does not match any of it"
             yield Finding("idle-except", rule, ("except", place), wrong, "correct its spelling, or take it out")
 

@@ -7,27 +7,49 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from guardrail.cli.diff.changes import changed_fields
 from guardrail.cli.lint.coverage import covers_calls
 from guardrail.core.limit import ceil_div
 
 if TYPE_CHECKING:
     from guardrail.rules.model import BulkheadRule, LimitRule, Rule
+    from guardrail.rules.units import Rate
 
 _SUB_WINDOWS = 10
 _BUCKETS = {"token_bucket", "leaky_bucket"}
 
 
 def is_idle_under(loose: Rule, tight: Rule) -> bool:
-    """Tell whether *loose* can never refuse a call that *tight* lets in."""
-    if loose.name == tight.name or not _is_enforced(tight) or loose.kind != tight.kind:
+    """Tell whether *loose* can never refuse a call that another rule, *tight*, lets in."""
+    return loose.name != tight.name and lets_in_no_more(tight, loose)
+
+
+def lets_in_no_more(tight: Rule, loose: Rule) -> bool:
+    """Tell whether every call that *tight* lets in, *loose* would let in too."""
+    if not _is_enforced(tight) or loose.kind != tight.kind:
         return False
     if not _counts_at_least(tight, loose) or not covers_calls(tight, loose):
         return False
     if loose.kind == "limit" and tight.kind == "limit":
-        return _charges_at_least(tight, loose) and _is_within(tight, loose)
+        plain = [loose, *(_with_rate(loose, rate) for rate in loose.overrides.values())]
+        return _charges_at_least(tight, loose) and all(_is_within(tight, one) for one in plain)
     if loose.kind == "bulkhead" and tight.kind == "bulkhead":
         return _has_fewer_places(tight, loose)
-    return False
+    return not changed_fields(tight, loose)  # of a breaker, only a twin is sure to open when it does
+
+
+def idle_overrides(loose: LimitRule, tight: Rule) -> list[str]:
+    """Return the keys of *loose* that never get the rate they have been given, because *tight* lets in less."""
+    if loose.name == tight.name or tight.kind != "limit" or not _is_enforced(tight):
+        return []
+    if not _counts_at_least(tight, loose) or not covers_calls(tight, loose) or not _charges_at_least(tight, loose):
+        return []
+    return [key for key, rate in loose.overrides.items() if _is_within(tight, _with_rate(loose, rate))]
+
+
+def _with_rate(rule: LimitRule, rate: Rate) -> LimitRule:
+    """Return a rule as it is for a key with an override."""
+    return rule.model_copy(update={"rate": rate, "overrides": {}})
 
 
 def _is_enforced(rule: Rule) -> bool:
@@ -41,7 +63,7 @@ def _counts_at_least(tight: Rule, loose: Rule) -> bool:
 
 def _charges_at_least(tight: LimitRule, loose: LimitRule) -> bool:
     """Tell whether whatever *loose* charges, *tight* charges too, for all processes that *loose* counts together."""
-    if tight.overrides or loose.overrides or tight.max_wait_us:
+    if tight.overrides or tight.max_wait_us:
         return False
     if tight.charge == "failure" and loose.charge != "failure":
         return False

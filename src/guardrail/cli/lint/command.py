@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guardrail.cli.exits import OK, WRONG, say
@@ -11,8 +11,9 @@ from guardrail.cli.validation import annotation, say_problems
 from guardrail.cli.words import number
 
 if TYPE_CHECKING:
-    from guardrail.cli.lint.places import Located
+    from guardrail.cli.lint.places import Finding, Located, Places
     from guardrail.errors import Problem
+    from guardrail.rules.ruleset import RuleSet
 
 
 class Judged(NamedTuple):
@@ -48,9 +49,7 @@ def lint(paths: Sequence[str], form: str) -> int:
 
 def judge(path: str) -> Judged:
     """Judge the rules at one path."""
-    from guardrail.cli.lint.alone import findings_alone
     from guardrail.cli.lint.places import Places
-    from guardrail.cli.lint.together import findings_together
     from guardrail.cli.loading import contents
     from guardrail.errors import RuleError
     from guardrail.rules.ruleset import RuleSet
@@ -61,16 +60,36 @@ def judge(path: str) -> Judged:
     except RuleError as wrong:
         return Judged(path, None, (), wrong.problems)
     places = Places.of_files(files)
-    order = {rule.name: number for number, rule in enumerate(rules)}
-    found = [
-        places.locate(finding)
-        for rule in rules
-        if rule.mode != "off"
-        for finding in (*findings_alone(rule), *findings_together(rule, rules, order, places.name))
-    ]
+    found = [places.locate(finding) for finding in _findings(rules, places)]
     file_order = {name: number for number, name in enumerate(files)}
     found.sort(key=lambda one: _place(one.problem, file_order))
     return Judged(path, len(rules), found, ())
+
+
+def _findings(rules: RuleSet, places: Places) -> Iterator[Finding]:
+    """Find what is wrong with each rule. One that no call comes to is not judged further."""
+    from guardrail.cli.lint.alone import findings_alone, misnamed_in, never_asked
+    from guardrail.cli.lint.requests import has_method
+    from guardrail.cli.lint.together import findings_together
+    from guardrail.rules.ruleset import RuleSet
+
+    beside_methods = any(has_method(text) for rule in rules for text in rule.resource)
+    living = []
+    for rule in rules:
+        if rule.mode == "off":
+            continue
+        if (unmet := never_asked(rule)) is not None:
+            yield unmet
+            continue
+        misnamed = list(misnamed_in(rule, beside_methods=beside_methods))
+        yield from misnamed
+        if sum(one.where[0] == "resource" for one in misnamed) < len(rule.resource):
+            living.append(rule)
+    others = RuleSet(living)
+    order = {rule.name: number for number, rule in enumerate(living)}
+    for rule in living:
+        yield from findings_alone(rule)
+        yield from findings_together(rule, others, order, places.name)
 
 
 def _place(problem: Problem, files: dict[str, int]) -> tuple[int, int, int]:

@@ -1,12 +1,12 @@
 """A real guard, driven by a log in the log's own time.
 
-    a call comes in         at its time, and takes the flow of admission, step by step
+    a call comes in         at its time, and takes the flow of admission, step by step; where nobody can wait, straight
     a call has to wait      it is put on the agenda, and goes on when its time has come or a place is handed to it
     a call was let in       it ends after as long as the log says it took; breakers hear its status then
 
-Law: every decision is the guard's own: its gates, its ledger, its flow. Only the driver is another one: where a thread
-or a task would wait, the call is put on the agenda. What is due at the same time happens in this order: calls that end
-or go on, in the order they were put there, then calls that come in.
+Law: every decision is that of a live guard: its gates, its states, its flow. Only the driver is another one: where a
+thread or a task would wait, the call is put on the agenda. What is due at the same time happens in this order: calls that
+end or go on, in the order they were put there, then calls that come in.
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ from typing import TYPE_CHECKING
 from guardrail.adapters.http.resources import UNMATCHED
 from guardrail.admission.attempt import Attempt
 from guardrail.admission.call import Call as Asking
-from guardrail.admission.call import key_of
 from guardrail.admission.flow import Sleep, Steps, Wait, admission
 from guardrail.admission.permit import Permit
-from guardrail.admission.shadow import Asked
 from guardrail.cli.replay.call import Attributes, Call
 from guardrail.cli.replay.routes import EXEMPT, Route, Routes
 from guardrail.cli.replay.tally import Decided, RuleTally, Timeline
 from guardrail.guard import Guard
 
 if TYPE_CHECKING:
+    from guardrail.cli.replay.posts import End
     from guardrail.rules.ruleset import RuleSet
 
 _CODES = {status: f"http.{status}" for status in range(1_000)}
@@ -72,8 +71,8 @@ class Rehearsal:
         self.clock = LogClock()
         self.guard = Guard(rules, store="memory://", clock=self.clock)
         self.guard.mode = "enforce"  # whatever GUARDRAIL_MODE says of this machine
-        self.routes = Routes(self.guard)
         self.tallies = {rule.name: RuleTally(rule) for rule in rules}
+        self.routes = Routes(self.guard, self.tallies)
         self.unasked: Counter[str] = Counter()
         self.timeline = Timeline()
         self.allowed = self.refused = self.waited = self.waited_us = 0
@@ -95,12 +94,12 @@ class Rehearsal:
             return
         get = Attributes(call, route.resource).get
         cost = 1 if call.more is None else _cost(call.more.get("cost"))
-        if route.way is not None:
-            key = key_of(route.key, get)
-            if route.way.begin(route.resource, key, cost):
-                self.tallies[route.gates[0].name].add(key, allowed=True, watching=False)
-                self._conclude(call, route, True)
-                return
+        if route.straight is not None:
+            allowed, ends = route.straight.decide(get, cost, clock.time_us)
+            for end in ends:
+                self._later(call, end)
+            self._conclude(call, route, allowed)
+            return
         attempt = Attempt(route.gates, Asking(route.resource, get, cost), self.guard.ledger)
         self._go_on(call, route, attempt, admission(attempt))
 
@@ -136,15 +135,9 @@ class Rehearsal:
 
     def _end(self, call: Call, route: Route, attempt: Attempt) -> None:
         """Write down what was decided, and let the call run if it was let in."""
-        if route.watches:
-            for verdict in attempt.decision().verdicts:
-                key = route.named[verdict.rule].key_for(attempt.call)
-                self.tallies[verdict.rule].add(key, allowed=verdict.allowed, watching=verdict.shadow)
-        else:
-            asked: tuple[Asked, ...] = (*attempt.breakers, *attempt.bulkheads, *attempt.limits)
-            for one in asked:
-                if one.row is not None:
-                    self.tallies[one.gate.name].add(one.key, allowed=one.row.allowed, watching=False)
+        for one in attempt.asked():
+            if one.row is not None:
+                self.tallies[one.gate.name].add(one.key, allowed=one.row.allowed, watching=one.watching)
         if attempt.granted:
             wait_us = self.clock.time_us - max(call.at_us, 0)
             if wait_us > 0 and attempt.decision().wait:
@@ -152,14 +145,7 @@ class Rehearsal:
                 self.waited_us += wait_us
             if route.holds:
                 permit = Permit(attempt)
-
-                def leave() -> None:
-                    permit.exit(failed=call.status >= 500, code=_CODES.get(call.status))
-
-                if call.duration_us:
-                    self._put(self.clock.time_us + call.duration_us, leave)
-                else:
-                    leave()
+                self._later(call, lambda _, failed, code: permit.exit(failed=failed, code=code))
         self._conclude(call, route, attempt.granted)
 
     def _conclude(self, call: Call, route: Route, allowed: bool) -> None:
@@ -170,6 +156,14 @@ class Rehearsal:
         self.timeline.add(call.at_us, allowed)
         if self._heard is not None:
             self._heard(Decided(call, route.resource, allowed))
+
+    def _later(self, call: Call, end: End) -> None:
+        """Let a call that was let in end when it has taken as long as the log says."""
+        failed, code = call.status >= 500, _CODES.get(call.status)
+        if call.duration_us:
+            self._put(self.clock.time_us + call.duration_us, lambda: end(self.clock.time_us, failed, code))
+        else:
+            end(self.clock.time_us, failed, code)
 
     def _put(self, at_us: int, act: Callable[[], None]) -> None:
         self._entries += 1

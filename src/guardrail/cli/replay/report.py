@@ -13,8 +13,8 @@ from guardrail.cli.words import lasting, number, plainly
 
 if TYPE_CHECKING:
     from guardrail.cli.replay.result import Replayed
-    from guardrail.telemetry.sketch import Counted
     from guardrail.cli.replay.tally import RuleTally
+    from guardrail.telemetry.sketch import Counted
 
 MOST_KEYS = 5
 _LONGEST_KEY = 60

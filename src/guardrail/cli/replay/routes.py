@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 from guardrail.adapters.http.resources import DEFAULT_EXEMPT, UNMATCHED, Exempt, name_of
 from guardrail.admission.limit_gate import LimitGate
-from guardrail.admission.plan import Plan
 from guardrail.cli.replay.call import Call, place_of
+from guardrail.cli.replay.straight import straight_past
 from guardrail.rules.match import Index
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from guardrail.admission.gate import Gate
+    from guardrail.cli.replay.tally import RuleTally
     from guardrail.guard import Guard
 
 EXEMPT = "exempt"
@@ -28,27 +29,29 @@ class Route:
     """Hold the gates of one resource.
 
     Attributes:
+        straight: The way past them if none lets a call wait.
         holds: A granted call has something to hand back when it ends.
-        watches: Some rule may only watch a call.
     """
 
-    __slots__ = ("gates", "holds", "key", "named", "resource", "watches", "way")
+    __slots__ = ("gates", "holds", "resource", "straight")
 
-    def __init__(self, resource: str, gates: Sequence[Gate], guard: Guard) -> None:
+    def __init__(self, resource: str, gates: Sequence[Gate], tallies: Mapping[str, RuleTally]) -> None:
         self.resource = resource
         self.gates = gates
-        self.named = {gate.name: gate for gate in gates}
-        self.way = Plan(resource, gates, guard.ledger).way
-        self.key = gates[0].key if gates else ()
+        self.straight = straight_past(resource, gates, tallies)
         self.holds = any(not isinstance(gate, LimitGate) or gate.on_failure_only for gate in gates)
-        self.watches = any(gate.enforced != 1 for gate in gates)
 
 
 class Routes:
-    """Find the route of each call."""
+    """Find the route of each call.
 
-    def __init__(self, guard: Guard) -> None:
+    Args:
+        tallies: Those of all rules, by name.
+    """
+
+    def __init__(self, guard: Guard, tallies: Mapping[str, RuleTally]) -> None:
         self._guard = guard
+        self._tallies = tallies
         self._rules = guard.rules
         self._exempt = Exempt(DEFAULT_EXEMPT)
         texts = dict.fromkeys(text for rule in self._rules for text in (*rule.resource, *rule.except_))
@@ -73,7 +76,7 @@ class Routes:
     def _matched(self, place: str) -> Route:
         """Return the route of `GET /v1/orders/17`. As a rule it follows from the texts that match it, not from the path."""
         if self._exempt.has(*place.split(" ", 1)):
-            return self._by_name.get(EXEMPT) or self._by_name.setdefault(EXEMPT, Route(EXEMPT, (), self._guard))
+            return self._by_name.get(EXEMPT) or self._by_name.setdefault(EXEMPT, Route(EXEMPT, (), self._tallies))
         found = frozenset(self._index.find(place))
         route = self._by_texts.get(found)
         if route is None:
@@ -91,5 +94,5 @@ class Routes:
                 self._by_texts.clear()
                 self._by_path.clear()
             _, gates = self._guard.gates_for(resource, None)
-            route = self._by_name[resource] = Route(resource, gates, self._guard)
+            route = self._by_name[resource] = Route(resource, gates, self._tallies)
         return route

@@ -14,8 +14,8 @@ from guardrail.cli.replay.report import key_text
 if TYPE_CHECKING:
     from guardrail.cli.replay.rehearsal import Rehearsal
     from guardrail.cli.replay.result import Replayed
-    from guardrail.telemetry.sketch import Sketch
     from guardrail.cli.replay.tally import RuleTally
+    from guardrail.telemetry.sketch import Sketch
 
 _MOST_KEYS = 20
 
