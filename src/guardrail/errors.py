@@ -11,6 +11,7 @@ GuardrailError
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ class Refused(GuardrailError):
         kind: `limit`, `breaker` or `bulkhead`.
         reason: One word, such as `rate` or `breaker_open`.
         retry_after: Seconds until a retry succeeds if nobody intervenes; None where no time can be named.
+        is_outgoing: A client adapter's own call was refused: whoever called this service has used up nothing.
     """
+
+    is_outgoing: bool = False
 
     def __init__(self, resource: str, decision: Decision) -> None:
         super().__init__(resource, decision)  # the arguments are what pickle rebuilds it from
@@ -72,6 +76,12 @@ class BulkheadFull(Refused):
     """Say that as many calls as allowed are inside, and the queue did not move in time."""
 
 
+# A message in pieces: what is in quotes, or in one that is never closed, and what is not. What stands in a file is quoted,
+# or it is the end of a sentence: what was found instead.
+_PIECES = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|['"].*|[^'"]+""", re.DOTALL)
+_FOUND = re.compile(", got |, but YAML 1.1 reads ")
+
+
 class Problem(NamedTuple):
     """Name one mistake in the rules and where it stands. Lines and columns count from 1."""
 
@@ -85,6 +95,13 @@ class Problem(NamedTuple):
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
         sentence = f"{place}: {self.message}" if place else self.message
         return f"{sentence}\n    {self.excerpt}" if self.excerpt else sentence
+
+    def outline(self) -> str:
+        """Say what is wrong and where, and nothing of what is written there but names of rules: it may be a secret."""
+        said = ""
+        for piece in _PIECES.findall(self.message):
+            said += "..." if piece[0] in "'\"" and not said.endswith("rule ") else piece
+        return str(self._replace(message=_FOUND.split(said)[0], excerpt=None))
 
 
 class RuleError(GuardrailError, ValueError):

@@ -245,11 +245,16 @@ class Guard(Rulebook):
             TypeError: It cannot be called.
         """
         check_listeners([listener])
-        self.ledger.listeners = (*self.ledger.listeners, listener)
+        with self.ledger:
+            self.ledger.listeners = (*self.ledger.listeners, listener)
 
     def remove_listener(self, listener: Listener) -> None:
-        """Tell a listener nothing any more, if it was told."""
-        self.ledger.listeners = tuple(one for one in self.ledger.listeners if one is not listener)
+        """Tell a listener nothing any more, if it was told. One that was added twice is told once less."""
+        with self.ledger:
+            told = list(self.ledger.listeners)
+            if listener in told:
+                told.remove(listener)
+                self.ledger.listeners = tuple(told)
 
     def close(self) -> None:
         """End the watch over the rule files, and the connections to a store given as a URL.

@@ -64,7 +64,7 @@ def check_arguments(max_keys: object, listeners: object, clock: object, log: obj
     if max_keys < 1:
         raise ValueError(f"max_keys must be at least 1, got {max_keys}")
     check_listeners(listeners)
-    if log is not None and (isinstance(log, type) or not hasattr(log, "wants")):
+    if log is not None and (isinstance(log, type) or not (callable(log) and hasattr(log, "wants"))):
         raise TypeError(f"log must be an EventLog; loggers are set up as any others of logging, got {log!r}")
     if clock is not None and (isinstance(clock, type) or not hasattr(clock, "now_us")):
         raise TypeError(f"clock must be an object with now_us, sleep and asleep, such as FakeClock(), got {clock!r}")

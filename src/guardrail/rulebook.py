@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from guardrail.admission.in_force import Effective, in_force, taken_over
@@ -16,6 +16,7 @@ from guardrail.admission.plan import Plan
 from guardrail.admission.stock import Stock
 from guardrail.decorators.face import Decorators
 from guardrail.errors import Problem, RuleError
+from guardrail.telemetry.entry import outline_of
 from guardrail.telemetry.events import RulesRejected, RulesReloaded
 from guardrail.telemetry.snapshot import ReloadSnapshot
 
@@ -66,7 +67,7 @@ class Rulebook(Decorators):
         self._mode = checked_mode(mode)
         self.ledger = ledger
         self._stock = Stock(ledger, overrides, store)
-        self._swapping = Lock()
+        self._swapping = RLock()  # a finalizer or a signal handler may call the guard in the middle of this
         self._live: Live[RuleSet] | None = None
         self._reloads = self._failures = 0
         self._wrong: str | None = None
@@ -172,8 +173,8 @@ class Rulebook(Decorators):
 
     def after_fork(self) -> None:
         """Start again in a forked child, with the rules as they are."""
-        self._swapping = Lock()
-        self._host.seating = Lock()
+        self._swapping = RLock()
+        self._host.seating = RLock()
         self.ledger.after_fork()
         if self._stock.store is not None:
             self._stock.store.after_fork()
@@ -235,7 +236,7 @@ class Rulebook(Decorators):
 
     def _rejected(self, error: Exception) -> None:
         self._failures += 1
-        self._wrong = str(error)
+        self._wrong = "\n".join(outline_of(error))
         self.ledger.announce(RulesRejected(self._in_force.rules.source, error))
 
     def _plan(self, resource: object) -> Plan:

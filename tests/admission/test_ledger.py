@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from guardrail.admission.ledger import Ledger
+from guardrail.admission.object_states import BreakerStates
 from guardrail.telemetry.events import BreakerMoved, CallRefused
 from guardrail.testing import FakeClock
 from tests.admission.scene import (
@@ -77,6 +78,81 @@ def test_every_event_is_told_once_and_in_order(clock, news):
     ] == [one.reason if isinstance(one, CallRefused) else (one.from_state, one.to_state) for one in news.events]
 
 
+def test_a_listener_does_not_hear_what_comes_of_its_own_calls(clock, news):
+    """Else one refusal would be told for ever. Everybody else hears of it."""
+    heard = []
+
+    def calls(event):
+        heard.append(event.resource)
+        decided(guard, "s")
+
+    guard = guard_of(clock, limit(), limit(resource="s"), listeners=[calls, news])
+    decided(guard, "s")
+    decided(guard)
+    decided(guard)
+    assert (["r"], ["s", "r"]) == (heard, [event.resource for event in news.events])
+    decided(guard)
+    assert ["r", "r"] == heard
+
+
+@pytest.mark.parametrize("others", [(), (bulkhead(99),)], ids=["alone", "beside others"])
+def test_a_call_refused_in_the_middle_of_a_turn_is_told_of_when_the_lock_is_free(clock, others):
+    """A finalizer or a signal handler may make one. The service's listener may want a lock that a caller holds."""
+    locked = []
+    guard = guard_of(clock, limit(), *others, listeners=[lambda event: locked.append(is_locked(guard.ledger.lock))])
+    decided(guard)
+    with guard.ledger:
+        assert not decided(guard).allowed
+        assert not guard.try_enter("r")
+        assert [] == locked
+    assert [False, False] == locked
+
+
+def test_a_call_refused_in_the_middle_of_a_quick_way_is_told_of_by_the_next(clock, news):
+    """Such a way takes the lock, and no turn."""
+    guard = guard_of(clock, limit(), limit("9/min", resource="s"), listeners=[news])
+    for resource in "rs":
+        decided(guard, resource)
+    with guard.ledger.lock:
+        assert not decided(guard).allowed
+    assert [] == news.events
+    assert decided(guard, "s").allowed
+    assert 1 == len(news.events)
+
+
+def test_what_a_listener_cuts_short_is_done_by_the_next_turn(clock, news):
+    def ends(event):
+        raise KeyboardInterrupt
+
+    ledger = Ledger(clock, 10, (ends,))
+    ledger.say(BreakerMoved("b", "closed", "open", "first"))
+    ledger.say(BreakerMoved("b", "open", "closed", "second"))
+    with pytest.raises(KeyboardInterrupt):
+        ledger.tell()
+    ledger.listeners = (news,)
+    ledger.run(lambda _: None, None)
+    assert ["second"] == [event.reason for event in news.events]
+
+
+def test_a_waiter_whose_waking_is_cut_short_is_woken_by_the_next_turn(clock):
+    guard = guard_of(clock, bulkhead(max_wait="1h"))
+    holder, waiting = held(guard), ByHand(guard)
+    woken, strikes = [], [KeyboardInterrupt]
+
+    def wake():
+        if strikes:
+            raise strikes.pop()
+        woken.append(waiting.waiter.granted)
+
+    waiting.waiter.wake = wake
+    with pytest.raises(KeyboardInterrupt):
+        holder.exit()
+    assert [] == woken
+    guard.ledger.tell()
+    assert [True] == woken
+    waiting.cancel()
+
+
 def test_a_refusal_is_told_with_its_decision(clock, news):
     guard = guard_of(clock, limit(), listeners=[news])
     decided(guard)
@@ -115,6 +191,28 @@ def test_a_clock_that_fails_leaves_the_lock_free(clock, ledger, error):
         pass
 
 
+@pytest.mark.parametrize("turn", [Ledger.__enter__, Ledger.drain, lambda ledger: ledger.run(pytest.fail, "not begun")])
+def test_a_signal_that_strikes_on_the_way_to_the_lock_is_what_is_raised(ledger, turn):
+    """Not that the lock cannot be released."""
+
+    class Interrupted:
+        """A lock for which somebody waits who is struck."""
+
+        def acquire(self, blocking=True):
+            raise KeyboardInterrupt
+
+        def release(self):
+            raise RuntimeError("cannot release un-acquired lock")
+
+    lock, ledger.lock = ledger.lock, Interrupted()
+    ledger.deferred.append(lambda: None)
+    with pytest.raises(KeyboardInterrupt):
+        turn(ledger)
+    ledger.lock = lock
+    ledger.drain()
+    assert ([], False) == ([*ledger.deferred], is_locked(lock))
+
+
 def test_what_fails_inside_a_turn_leaves_the_lock_free(ledger):
     with pytest.raises(ValueError, match="inside"):
         with ledger:
@@ -139,22 +237,46 @@ def test_ways_out_never_wait_for_the_lock_and_are_run_by_whoever_holds_it(ledger
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-@pytest.mark.parametrize("by", ["turn", "drain"])
+@pytest.mark.parametrize("by", ["turn", "drain", "run"])
 def test_a_way_out_that_is_interrupted_leaves_the_others_and_the_lock_in_order(ledger, error, by):
+    """It is tried once more, and no further."""
+    turns = {"drain": ledger.drain, "run": lambda: ledger.run(pytest.fail, "not begun"), "turn": lambda: _turn(ledger)}
+
     def interrupted():
+        ran.append("tried")
         raise error
 
     ran = []
     ledger.deferred.extend([interrupted, lambda: ran.append("next")])
-    with pytest.raises(error):
-        if by == "drain":
-            ledger.drain()
-        else:
-            with ledger:
-                pytest.fail("the turn has not begun")
-    assert not is_locked(ledger.lock)
+    while len(ran) < 2:
+        with pytest.raises(error):
+            turns[by]()
+        assert not is_locked(ledger.lock)
     ledger.soon(lambda: ran.append("last"))
-    assert ["next", "last"] == ran
+    assert ["tried", "tried", "next", "last"] == ran
+
+
+def _turn(ledger):
+    with ledger:
+        pytest.fail("not begun")
+
+
+def test_a_way_out_that_is_interrupted_goes_on_where_it_was(clock, monkeypatch):
+    """The place is free, the ticket is handed in, and nothing is done twice."""
+    guard = guard_of(clock, bulkhead(), breaker(consecutive_failures=3))
+    permit, find, strikes = held(guard), BreakerStates.find, [KeyboardInterrupt]
+
+    def struck(states, key, now_us):
+        if strikes:
+            raise strikes.pop()
+        return find(states, key, now_us)
+
+    monkeypatch.setattr(BreakerStates, "find", struck)
+    with pytest.raises(KeyboardInterrupt):
+        permit.exit(OSError())
+    assert (0, 1) == (inside(guard), guard.breakers["r/breaker"].snapshot().failures)
+    permit.exit(OSError())
+    assert (0, 1) == (inside(guard), guard.breakers["r/breaker"].snapshot().failures)
 
 
 def test_what_was_put_off_in_a_turn_is_done_although_a_listener_ends_the_program(clock):

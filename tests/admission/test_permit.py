@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 
-from guardrail import BreakerOpen, BulkheadFull, RateLimited, Refused
+from guardrail import BreakerOpen, BulkheadFull, Permit, RateLimited, Refused
 from guardrail.testing import FakeClock
 from tests.admission.scene import (
     START_US,
@@ -335,3 +335,8 @@ def test_a_group_of_refusals_is_no_failure(clock, leaves, failures):
     refused = other.try_enter("r").refusal()
     guard.try_enter("r").exit(BaseExceptionGroup("tasks", [refused, BaseExceptionGroup("more", [refused, *leaves])]))
     assert failures == guard.breakers["r/breaker"].snapshot().total_failures
+
+
+def test_a_permit_that_was_cut_short_while_it_was_made_goes_without_a_word():
+    """As a signal does that strikes where `__init__` begins."""
+    Permit.__new__(Permit).__del__()

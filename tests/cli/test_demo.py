@@ -26,6 +26,7 @@ from guardrail.core.breaker import Breaker
 from guardrail.core.bulkhead import Bulkhead
 from guardrail.core.token_bucket import TokenBucket
 from guardrail.decorators.fallback import Fallback
+from guardrail.rules.model import BulkheadRule
 from guardrail.sources.live import Live
 
 TOO_MANY, EDIT, TYPO, FAILURE, RECOVERY, CROWD = ACTS
@@ -150,7 +151,7 @@ def test_it_notices_that_callers_do_not_get_the_fallback(monkeypatch, capsys):
 
 
 def test_it_notices_that_a_bulkhead_lets_everybody_in(monkeypatch, capsys):
-    monkeypatch.setattr(Bulkhead, "take", lambda self, state: True)
+    monkeypatch.setattr(BulkheadRule, "bulkhead", lambda self: Bulkhead(1_000))
     assert 1 == played(CROWD)
     assert any(claim.startswith("a bulkhead of 3") for claim in refuted(capsys))
 

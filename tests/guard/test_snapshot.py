@@ -7,8 +7,8 @@ import json
 import pytest
 
 from guardrail import Guard, StoreError
-from guardrail.admission.call import tag_of
 from guardrail.stores.protocol import Unavailable
+from guardrail.telemetry.entry import hidden
 from tests.admission.fake_store import FakeStore
 from tests.admission.scene import START_US, S, breaker, bulkhead, guard_of, held, limit
 
@@ -42,7 +42,7 @@ class TestSnapshot:
         for user in ("u2", "u2"):
             guard.try_enter("r", {"user": user}).exit()
         plain = json.loads(json.dumps(guard.snapshot().to_dict()))
-        assert [f"r/breaker/{tag_of('u1')}"] == list(plain["breakers"][0]["notable"])
+        assert [f"r/breaker/{hidden('u1')}"] == list(plain["breakers"][0]["notable"])
         assert [{"from": "closed", "to": "forced_open", "count": 1}] == plain["breakers"][0]["transitions"]
 
     def test_no_longer_changes(self, clock):
@@ -111,7 +111,7 @@ class TestSnapshot:
         guard = guard_of(clock, limit(key="user"))
         guard.try_enter("r", {"user": "canary"}).exit()
         assert "canary" not in repr(guard.snapshot())
-        assert tag_of("canary") == the(guard.snapshot().hot_keys).key
+        assert hidden("canary") == the(guard.snapshot().hot_keys).key
         assert "canary" == the(guard.snapshot(show_keys=True).hot_keys).key
 
     def test_composite_keys_are_shown_as_people_read_them(self, clock):

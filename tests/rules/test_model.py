@@ -209,7 +209,7 @@ REFUSED = [
     ({"mode": ["off"]}, "mode must be enforce, shadow or off, got a list"),
     ({"when": "plan"}, "when must be a mapping such as {plan: free}, got 'plan'"),
     ({"overrides": 5, "key": "a"}, "overrides must be a mapping such as {vip: 1000/min}, got 5"),
-    ({"when": {"plan": True}}, "when.plan must be text, got True"),
+    ({"when": {"plan": True}}, "when['plan'] must be text, got True"),
     ({"colour": "blue"}, "unknown key 'colour'; a limit takes algorithm, burst,"),
     ({"open_for": "5s"}, "open_for is a field of a breaker, not of a limit; leave it out"),
     ({"max_concurrent": 5}, "max_concurrent is a field of a bulkhead, not of a limit; leave it out"),

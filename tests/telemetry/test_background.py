@@ -3,6 +3,8 @@
 import contextvars
 import logging
 import os
+from asyncio import CancelledError
+from functools import partial
 from threading import Event, get_ident
 
 import pytest
@@ -58,6 +60,22 @@ def test_what_is_left_out_is_said_once(caplog):
     assert background.flush(PATIENCE_S)
 
 
+def test_what_is_left_out_is_said_without_what_the_listener_holds(caplog):
+    go_on = Event()
+
+    def post(url, _):
+        go_on.wait(PATIENCE_S)
+
+    background = Background(partial(post, "https://hooks.example/CANARY"), most=1)
+    for number in range(10):
+        background(event(number))
+    go_on.set()
+    [said] = [one.getMessage() for one in caplog.records]
+    assert said.startswith("1 events wait for listener test_what_is_left_out_is_said_without")
+    assert "CANARY" not in said
+    assert background.flush(PATIENCE_S)
+
+
 def test_it_is_told_elsewhere_but_in_the_context_of_the_call():
     span = contextvars.ContextVar("span")
     seen = []
@@ -71,19 +89,38 @@ def test_it_is_told_elsewhere_but_in_the_context_of_the_call():
     assert get_ident() not in {thread for _, thread in seen}
 
 
-def test_one_that_fails_hears_the_next_event(caplog):
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit, CancelledError, KeyboardInterrupt, GeneratorExit])
+def test_one_that_fails_hears_the_next_event_whatever_it_raises(error, caplog):
     heard = []
 
     def fails(told):
         heard.append(told)
-        raise RuntimeError("full")
+        raise error("full")
 
     background = Background(fails)
     background(event(1))
     background(event(2))
     assert background.flush(PATIENCE_S)
     assert [event(1), event(2)] == heard
-    assert 2 == len([one for one in caplog.records if logging.ERROR == one.levelno])
+    assert [(logging.ERROR, error)] * 2 == [(one.levelno, one.exc_info[0]) for one in caplog.records]
+
+
+def test_one_that_fails_where_the_log_fails_as_well_hears_the_next_event(monkeypatch):
+    heard = []
+
+    def fails(told):
+        heard.append(told)
+        raise SystemExit
+
+    def full(_):
+        raise SystemExit
+
+    monkeypatch.setattr(logging.getLogger("guardrail.listeners"), "handle", full)
+    background = Background(fails)
+    background(event(1))
+    background(event(2))
+    assert background.flush(PATIENCE_S)
+    assert [event(1), event(2)] == heard
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")

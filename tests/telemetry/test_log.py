@@ -96,15 +96,16 @@ def test_a_refusal_that_nobody_asked_about_is_sampled_all_the_same(log, hand, ca
     assert [0, 4] == [record.guardrail_suppressed for record in caplog.records]
 
 
-def test_of_two_rules_that_refuse_either_may_be_asked_about(log, hand, caplog):
+def test_of_two_rules_that_refuse_each_has_lines_of_its_own(log, hand, caplog):
     other = Verdict("total", "limit", allowed=False, reason="rate", retry_after=9.0, text="5/h")
-    event = CallRefused("r", "total", "limit", "rate", Decision.of((VERDICT, other)), shadow=False)
-    for _ in range(3):
+    both = CallRefused("r", "total", "limit", "rate", Decision.of((VERDICT, other)), shadow=False)
+    for _ in range(2):
         for _ in range(10):
-            if log.wants("per-user"):
-                log(event)
+            told(log, both)
+        for _ in range(3):
+            told(log, refusal())
         hand.now += 1
-    assert [("total", 0), ("total", 9), ("total", 9)] == [
+    assert [("total", 0), ("per-user", 0), ("total", 9), ("per-user", 2)] == [
         (record.guardrail_rule, record.guardrail_suppressed) for record in caplog.records
     ]
 

@@ -4,7 +4,6 @@ import logging
 
 import pytest
 
-from guardrail.admission.call import tag_of
 from guardrail.core.verdict import Decision, Verdict
 from guardrail.errors import Problem, RuleError
 from guardrail.telemetry.entry import ERROR, INFO, WARNING, entry_of, hidden
@@ -152,16 +151,25 @@ def test_of_a_breaker_whose_rule_is_not_named_nothing_is_shown_but_a_hash():
     )
 
 
-@pytest.mark.parametrize("key", ["", "u1", "user=u1", "\0overflow 00", "ключ", "\udc80"])
-def test_a_key_has_one_hash_in_logs_snapshots_and_stores(key):
-    assert tag_of(key) == hidden(key)
+@pytest.mark.parametrize(
+    ("key", "hashed"),
+    [
+        ("", "cae66941d9efbd404e4d88758ea67670"),
+        ("u1", "53199585bddea28e67fe7143a42baef7"),
+        ("ключ", "a4b16b696bfed204637367e519e5834d"),
+        ("\udc80", "a9eac2dbc1be1ac8740107801b666f53"),
+    ],
+)
+def test_a_key_has_one_hash_for_all_time(key, hashed):
+    assert hashed == hidden(key)
 
 
 def test_rejected_rules_are_one_line_without_excerpts_and_not_endless():
-    problems = [Problem(f"mistake {number}", "a.yaml", number, 3, "password: hunter2") for number in range(1, 13)]
+    wrong = "unknown key 'hunter2'; mistake"
+    problems = [Problem(f"{wrong} {number}", "a.yaml", number, 3, "password: hunter2") for number in range(1, 13)]
     event = RulesRejected("rules/", RuleError(problems))
     entry = entry_of(event, 0, show_keys=False)
-    listed = "; ".join(f"a.yaml:{number}:3: mistake {number}" for number in range(1, 11))
+    listed = "; ".join(f"a.yaml:{number}:3: unknown key ...; mistake {number}" for number in range(1, 11))
     assert f"rules rejected, the last good ones stay: {listed}; and 2 more" == line(event)
     assert (ERROR, 12) == (entry.level, entry.fields["problems"])
     assert "hunter2" not in f"{entry}"
@@ -179,3 +187,8 @@ def test_rejected_rules_are_one_line_without_excerpts_and_not_endless():
 def test_nobody_can_make_up_a_second_line(event):
     assert 1 == len(line(event, show_keys=True).splitlines())
     assert "\\nroot: logged in" in line(event, show_keys=True)
+
+
+def test_of_an_error_that_is_not_about_rules_only_its_kind_is_said():
+    event = RulesRejected("rules/", LookupError("hunter2"))
+    assert "rules rejected, the last good ones stay: LookupError" == line(event)

@@ -108,6 +108,28 @@ def test_of_two_rules_that_refuse_the_one_that_lasts_longer_is_named(clock, reco
     assert ["b"] == [record.guardrail_rule for record in records]
 
 
+def test_lines_of_two_rules_that_refuse_do_not_mix(clock, records):
+    """What was left out is told with the rule under which it was refused."""
+    guard = Guard(
+        [
+            {"name": "a", "resource": "r", "kind": "limit", "rate": "1/min"},
+            {"name": "b", "resource": "r", "kind": "limit", "rate": "2/h"},
+        ],
+        clock=clock,
+        log=EventLog(now=lambda: clock.now_us() / 1_000_000),
+    )
+    calls(guard, "r", 4)  # a refuses three
+    clock.advance(60)
+    calls(guard, "r", 5)  # then both refuse, b for longer: four
+    clock.advance(1)
+    calls(guard, "r", 1)
+    clock.advance(1739)
+    calls(guard, "r", 2)  # b lets one more call in, then both refuse
+    assert [("a", 0), ("b", 0), ("b", 3), ("b", 0)] == [
+        (record.guardrail_rule, record.guardrail_suppressed) for record in records
+    ]
+
+
 def test_each_move_of_a_breaker_is_a_line(clock, records):
     guard = guard_of(
         clock, {"name": "b", "resource": "r", "kind": "breaker", "consecutive_failures": 2, "open_for": "10s"}
@@ -165,6 +187,25 @@ def test_other_rules_in_force_are_one_line_and_rules_that_cannot_be_used_are_ano
         assert ("guardrail.rules", "ERROR", 1) == (wrong.name, wrong.levelname, wrong.guardrail_problems)
         assert f"the last good ones stay: {path}:3:50: " in wrong.getMessage()
         assert ("guardrail.rules", "WARNING") == (gone.name, gone.levelname)
+
+
+def test_neither_a_key_nor_a_variable_of_rules_that_cannot_be_used_is_in_the_log_or_the_snapshot(
+    tmp_path, records, monkeypatch
+):
+    path = tmp_path / "rules.yaml"
+    good = RULES.replace("RATE}", "1/s, key: user, overrides: {PLACE}}")
+    path.write_text(good.replace("PLACE", ""))
+    monkeypatch.setenv("SECRET", CANARY)
+    with Guard(path) as guard:
+        guard._live.stop()
+        for typo in (f"{CANARY}: 10/parsec", f"{CANARY}: 1/s, {CANARY}: 2/s", "vip: '${SECRET}'"):
+            path.write_text(good.replace("PLACE", typo))
+            with pytest.raises(RuleError, match="tweety"):
+                guard.reload()
+            assert "rules.yaml:3:" in guard.snapshot().reload.error
+            assert "tweety" not in f"{guard.snapshot()} {guard.health()}"
+    assert 3 == len(records)
+    assert "" == "\n".join(record.getMessage() for record in records if "tweety" in record.getMessage())
 
 
 def test_a_rule_that_overflows_says_so_once(clock, records):

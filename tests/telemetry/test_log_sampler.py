@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from guardrail.telemetry.counts import OTHER
-from guardrail.telemetry.sampler import MOST_NAMES, Sampler
+from guardrail.telemetry.sampler import MOST_LINES, Sampler
 
 
 class Hand:
@@ -72,9 +72,9 @@ def test_names_have_nothing_to_do_with_one_another(hand):
 
 def test_names_are_bounded_and_those_beyond_share_a_line(hand):
     sampler = Sampler(1.0, 1, hand)
-    assert all(sampler.wants(f"r{number}") for number in range(MOST_NAMES))
+    assert all(sampler.wants(f"r{number}") for number in range(MOST_LINES))
     assert [True, *[False] * 99_000] == [sampler.wants(f"more{number}") for number in range(99_001)]
-    assert {*(f"r{number}" for number in range(MOST_NAMES)), OTHER} == set(sampler._lines)
+    assert {*(f"r{number}" for number in range(MOST_LINES)), OTHER} == set(sampler._lines)
     hand.now += 1
     assert sampler.wants("even more")
     assert [0, 99_000] == [sampler.left_out("whatever"), sampler.left_out("even more")]

@@ -1,6 +1,7 @@
 """Whatever a listener does, every listener hears every event, in order."""
 
 import logging
+from functools import partial
 
 import pytest
 
@@ -42,6 +43,15 @@ def test_a_listener_that_is_an_object_is_named_by_its_class(caplog):
 
     notify([Pager()], [FIRST])
     assert "Pager failed at a KeysOverflowed" in caplog.messages[0]
+
+
+def test_a_listener_with_arguments_is_named_without_them(caplog):
+    def post(url, token, event):
+        raise OSError("no line")
+
+    notify([partial(partial(post, "https://hooks.example/CANARY"), "CANARY")], [FIRST])
+    assert "post failed at a KeysOverflowed" in caplog.messages[0]
+    assert "CANARY" not in caplog.messages[0]
 
 
 def test_a_listener_may_remove_itself():

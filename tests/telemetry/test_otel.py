@@ -4,116 +4,26 @@ import gc
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExporter, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import (
+    MetricExporter,
+    PeriodicExportingMetricReader,
+)
 
 from guardrail import Guard
 from guardrail.telemetry.counts import OTHER
-from guardrail.telemetry.histogram import Histogram
 from guardrail.telemetry.otel import instrument
 from guardrail.telemetry.otel.instruments import INSTRUMENTS
-from guardrail.telemetry.otel.numbers import since
 from guardrail.telemetry.otel.readings import readings, written
-from guardrail.telemetry.otel.reporter import LONGEST_LOOK_S, Reporter
+from guardrail.telemetry.otel.reporter import LONGEST_LOOK_S
 from guardrail.telemetry.prometheus.points import points
-from guardrail.telemetry.snapshot import (
-    BreakerRuleSnapshot,
-    BulkheadRuleSnapshot,
-    Latency,
-    ReloadSnapshot,
-    RuleCounts,
-    RuleSnapshot,
-    Snapshot,
-    StoreSnapshot,
-)
 from guardrail.testing import FakeClock
+from tests.telemetry.told import EMPTY, FULL, ByHand, Seen, collecting
 from tests.untraced import untraced
-
-
-def times(*times_us):
-    histogram = Histogram()
-    for time_us in times_us:
-        histogram.add(time_us)
-    return histogram.view()
-
-
-WAITED = times(1_000, 2_000, 4_000_000)
-RULE = RuleSnapshot(
-    *("slow", "limit", ("r",), "1/s", "code", "enforce", 1.0, None, None, 5, 3, 0, 1, 0.4),
-    waited=WAITED,
-)
-FULL = Snapshot(
-    at=1000.0,
-    pid=1,
-    mode="enforce",
-    reload=ReloadSnapshot("rules/", "b2", 999.5, 4, 2, None),
-    rules=(RULE,),
-    counts=(RuleCounts("r", "slow", 5, 3, 0, 1), RuleCounts("r", "watch", 7, 0, 2, 0)),
-    breakers=(
-        BreakerRuleSnapshot(
-            "b", {"closed": 3, "open": 1, "half_open": 0}, {("closed", "open"): 6, ("forced_open", "closed"): 1},
-            *(10, 4, 2, 1), {},
-        ),
-    ),
-    bulkheads=(BulkheadRuleSnapshot("places", 7, 2, 5, 4, 3),),
-    hot_keys=(),
-    store=StoreSnapshot("redis://h:6379/0", False, "gone", 1, {"timeout": 8}, times(300)),
-    latencies=(Latency("r", 0.1, 0.2, 0.3, times(50_000)),),
-)  # fmt: skip
-EMPTY = replace(FULL, rules=(), counts=(), breakers=(), bulkheads=(), store=None, latencies=())
-
-
-class Seen:
-    """A guard that shows what it is told to."""
-
-    def __init__(self, shown=FULL):
-        self.shown = shown
-        self.looks = 0
-        self.listeners = []
-
-    def snapshot(self):
-        self.looks += 1
-        return self.shown() if callable(self.shown) else self.shown
-
-    def add_listener(self, listener):
-        self.listeners.append(listener)
-
-
-class Collected:
-    """A meter provider of the SDK, and what a collection finds, as plain numbers."""
-
-    def __init__(self, provider, reader):
-        self.provider = provider
-        self.reader = reader
-
-    def metrics(self):
-        """Every metric by its name."""
-        found = self.reader.get_metrics_data()
-        scopes = [] if found is None else [scope for one in found.resource_metrics for scope in one.scope_metrics]
-        assert {"guardrail"} >= {scope.scope.name for scope in scopes}
-        return {metric.name: metric for scope in scopes for metric in scope.metrics}
-
-    def numbers(self):
-        """Every number by the metric's name without `guardrail.`, and the values of its attributes."""
-        return {
-            (name.removeprefix("guardrail."), *point.attributes.values()): point.value
-            for name, metric in self.metrics().items()
-            for point in metric.data.data_points
-        }
-
-
-@contextmanager
-def collecting():
-    reader = InMemoryMetricReader()
-    provider = MeterProvider([reader], shutdown_on_exit=False)
-    try:
-        yield Collected(provider, reader)
-    finally:
-        provider.shutdown()
 
 
 @pytest.fixture
@@ -257,22 +167,10 @@ def test_a_guard_that_nobody_collects_is_not_looked_at(sdk):
     assert 0 == guard.looks
 
 
-class OneByOne:
-    """A meter that lets a test ask each instrument by hand."""
-
-    def __init__(self):
-        self.callbacks = {}
-
-    def create(self, name, callbacks, unit, description):
-        [self.callbacks[name]] = callbacks
-
-    create_observable_counter = create_observable_up_down_counter = create_observable_gauge = create
-
-
 def test_a_look_serves_each_instrument_once_and_not_for_long():
-    meter, guard, now = OneByOne(), Seen(), [0.0]
-    Reporter(meter, lambda: now[0]).add(guard, {})
-    first, second = list(meter.callbacks.values())[:2]
+    hand, guard = ByHand(), Seen()
+    hand.reporter.add(guard, {})
+    first, second, third, *_ = hand.meter.callbacks.values()
     first(None)
     second(None)
     assert 1 == guard.looks
@@ -280,25 +178,37 @@ def test_a_look_serves_each_instrument_once_and_not_for_long():
     assert 2 == guard.looks
     first(None)
     assert 2 == guard.looks
-    now[0] += LONGEST_LOOK_S + 0.1
-    list(meter.callbacks.values())[2](None)
+    hand.now += LONGEST_LOOK_S + 0.1
+    third(None)
     assert 3 == guard.looks
 
 
-def test_quantiles_are_of_what_came_since_the_collection_before(sdk):
-    shown = [times(1_000, 1_000), times(1_000, 1_000, 500_000), times(1_000, 1_000, 500_000)]
-    guard = Seen(lambda: replace(EMPTY, rules=(replace(RULE, waited=shown.pop(0)),)))
-    instrument(guard, meter_provider=sdk.provider)
+def test_of_collections_that_take_turns_each_looks_once():
+    hand, guard = ByHand(), Seen()
+    hand.reporter.add(guard, {})
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        for callback in hand.meter.callbacks.values():
+            for thread in (one, other):
+                thread.submit(callback, None).result()
+    assert 2 == guard.looks
 
-    def medians():
-        return [value for name, value in sdk.numbers().items() if name == ("queue.wait.quantile", "slow", "0.5")]
 
-    assert [[0.001024], [0.524288], []] == [medians(), medians(), medians()]
+def test_a_collection_that_meets_another_is_told_what_was_seen_before_and_waits_for_nobody():
+    hand, met = ByHand(), []
 
+    def shown():
+        if hand.now > 1000:
+            met.append(thread.submit(hand.meter.collect).result(20))
+            met.append(hand.meter.collect())
+        return FULL
 
-def test_a_histogram_that_was_begun_anew_is_told_whole():
-    assert times(5) == since(times(5), times(5, 7_000))
-    assert times(7_000).buckets == since(times(5, 7_000), times(5)).buckets
+    guard = Seen(shown)
+    hand.reporter.add(guard, {})
+    before = hand.meter.collect()
+    hand.now += 60
+    with ThreadPoolExecutor(1) as thread:
+        hand.meter.collect()
+    assert [before, before] == met
 
 
 # ---- several guards
@@ -366,12 +276,24 @@ def test_a_guard_that_is_gone_is_told_no_more_and_was_not_kept(sdk):
     handle.close()
 
 
+# ---- what is set up, and taken back
+
+
 def test_metrics_can_be_left_out(sdk):
     guard = Seen()
     handle = instrument(guard, meter_provider=sdk.provider, metrics=False)
     assert {} == sdk.numbers()
     assert 1 == len(guard.listeners)
     handle.close()
+    assert [] == guard.listeners
+
+
+def test_a_real_guard_keeps_nothing_of_what_was_closed(sdk):
+    guard = Guard([KEYED], clock=FakeClock())
+    for _ in range(3):
+        with instrument(guard, meter_provider=sdk.provider):
+            assert 1 == len(guard.ledger.listeners)
+    assert () == guard.ledger.listeners
 
 
 def test_a_guard_that_cannot_be_looked_at_takes_no_other_with_it_and_is_reported_once(sdk, caplog):

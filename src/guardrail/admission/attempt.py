@@ -144,10 +144,11 @@ class Attempt:
         return [*self.breakers, *self.bulkheads, *self.limits, *self.shared, *self._shadow]
 
     def refusing(self) -> str:
-        """Return the name of a rule that keeps the call out."""
-        return next(
-            one.gate.name for one in self.asked() if one.row is not None and one.row.reason and not one.watching
-        )
+        """Return the name of the rule that keeps the call out longest: the one that a decision names."""
+        rows = [(one.gate, one.row) for one in self.asked() if one.row is not None and not one.watching]
+        refusing = [(gate, row.retry_after_us) for gate, row in rows if row.reason is not None]
+        gate, _ = refusing[0] if len(refusing) == 1 else max(refusing, key=_lasting)
+        return gate.name
 
     def look(self, now_us: int) -> bool:
         """Ask what is kept in this process as a call would ask it, and leave no trace; False: refused."""
@@ -195,10 +196,7 @@ class Attempt:
         """
         if self.ended:
             return
-        self.ended = True
         now_us = self.ledger.now_us
-        if self.ledger.counts.measures_latency:
-            self.ledger.counts.took(self.call.resource, now_us - self.since_us)
         for one in (*self.bulkheads, *self._shadows_of(AskedBulkhead)):
             one.leave()
         for breaker, verdict in zip(self.tickets(), outcomes, strict=True):
@@ -207,9 +205,12 @@ class Attempt:
             for limit in self._charged():
                 if limit.gate.on_failure_only:
                     limit.give_back(now_us)
+        self.ended = True  # not before: what a signal cuts short is done again, and each of these knows what is left of it
+        if self.granted and self.ledger.counts.measures_latency:
+            self.ledger.counts.took(self.call.resource, now_us - self.since_us)
 
     def withdraw(self, answer: Reply | Unavailable | None) -> None:
-        """Undo a grant that nobody hears of: a listener ended the program in the turn in which it was made.
+        """Undo what was decided, or half decided, and nobody hears of: a listener, or a signal, ended the call meanwhile.
 
         Args:
             answer: What the store said last. A program that ended before it was heard has been charged all the same.
@@ -217,7 +218,7 @@ class Attempt:
         if self._asking and isinstance(answer, Reply):
             self.hear(answer, self.ledger.now_us, peek=False)
             self.give_back()
-        if self.granted and not self.ended:
+        if not self.ended:
             self.leave("ignored", ["ignored" for _ in self.tickets()])
             for limit in self._charged():
                 limit.give_back(self.ledger.now_us)
@@ -290,3 +291,9 @@ class Attempt:
 
     def _shadows_of(self, kind: type[A]) -> list[A]:
         return [asked for asked in self._shadow if isinstance(asked, kind)]
+
+
+def _lasting(refusal: tuple[Gate, int | None]) -> tuple[float, int]:
+    """Order refusals by how long they last; of equal ones, that of the first rule comes last."""
+    gate, retry_after_us = refusal
+    return float("inf") if retry_after_us is None else retry_after_us, -gate.order

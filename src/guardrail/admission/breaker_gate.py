@@ -65,7 +65,14 @@ class AskedBreaker:
 
     def admit(self, now_us: int) -> None:
         """Take a ticket, and with it a probe's slot where there are probes. Only after `ask` allowed it in this turn."""
-        self._ticket, transition = self.gate.states.breaker.admit(self._state, now_us)
+        state, sent = self._state, 0 if self._state.trial is None else self._state.trial.sent
+        try:
+            self._ticket, transition = self.gate.states.breaker.admit(state, now_us)
+        except BaseException:  # of a signal: a probe that has no ticket would never come back
+            if state.trial is not None:
+                for probe_id in [one for one in state.trial.out if one > sent]:
+                    del state.trial.out[probe_id]
+            raise
         self._report(transition)
 
     def begin(self, now_us: int) -> None:
@@ -75,11 +82,13 @@ class AskedBreaker:
 
     def record(self, outcome: Outcome, now_us: int) -> None:
         """Hand the ticket in, to the breaker of this key: one that made room meanwhile has left a fresh one its place."""
-        ticket, self._ticket = self._ticket, None
+        ticket = self._ticket
         if ticket is not None:
             states = self.gate.states
             _, self._state = states.find(self.key, now_us)
-            self._report(states.breaker.record(self._state, ticket, outcome, now_us))
+            transition = states.breaker.record(self._state, ticket, outcome, now_us)
+            self._ticket = None  # not before: what a signal cuts short is recorded anew, or a probe would never come back
+            self._report(transition)
 
     def _report(self, transition: Transition | None) -> None:
         if transition is not None:

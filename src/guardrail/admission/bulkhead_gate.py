@@ -1,7 +1,8 @@
 """Bulkheads at the gate: how many at once.
 
 Law: a place is given back exactly once, by whoever holds it; a waiter that is handed a place it no longer wants passes
-it on.
+it on. Where a place changes hands, values are stored and nothing is called, so that no signal strikes in between: `leave`
+finds it taken or not, and may be cut short and called again.
 """
 
 from __future__ import annotations
@@ -57,11 +58,15 @@ class AskedBulkhead:
     def take(self, now_us: int) -> bool:
         """Take a place if one is free and nobody is ahead."""
         self._find(now_us)
-        if self.gate.states.bulkhead.take(self._state):
-            self._hold()
-            return True
-        self.refuse("bulkhead_full")
-        return False
+        state, forks = self._state, self.gate.ledger.forks
+        if state.returning or state.arriving or state.in_use >= self.gate.states.bulkhead.max_concurrent:
+            self.refuse("bulkhead_full")
+            return False
+        state.in_use += 1
+        self.holds = True
+        self._forks = forks
+        self._allow(self.gate.states.bulkhead.view(state))
+        return True
 
     def queue(self, until_us: int, *, returning: bool) -> Waiter | None:
         """Stand in line; None: the line is as long as it may be.
@@ -69,34 +74,48 @@ class AskedBulkhead:
         Args:
             returning: The call held a place before and slept for a limit: it stands ahead of new arrivals.
         """
-        waiter = Waiter(until_us, lambda: self.gate.ledger.soon(self.leave))
+        waiter = self._waiter = Waiter(until_us, lambda: self.gate.ledger.soon(self.leave))
         if not self.gate.states.bulkhead.queue(self._state, waiter, returning):
+            self._waiter = None
             return None
-        self._waiter = waiter
         self.gate.ledger.waiting.add(waiter)
         return waiter
 
     def leave_queue(self) -> bool:
         """Stop waiting; True: with a place."""
-        waiter, self._waiter = self._waiter, None
+        waiter, forks = self._waiter, self.gate.ledger.forks
         if waiter is None:
             return False
         self.gate.ledger.waiting.discard(waiter)
-        if waiter.granted:
-            self._hold()
-            return True
-        self.gate.states.bulkhead.leave(self._state, waiter)
-        return False
+        if not waiter.granted:
+            self.gate.states.bulkhead.leave(self._state, waiter)
+            self._waiter = None
+            return False
+        self._waiter = None
+        self.holds = True
+        self._forks = forks
+        self._allow(self.gate.states.bulkhead.view(self._state))
+        return True
 
     def leave(self) -> None:
         """Give the place to whoever is next in line, and stand in no line any more."""
         self.leave_queue()
-        if self.holds:
+        if not self.holds:
+            return
+        state, ledger = self._state, self.gate.ledger
+        row = state.returning or state.arriving
+        if self._forks != ledger.forks:
             self.holds = False
-            if self._forks == self.gate.ledger.forks:
-                waiter = self.gate.states.release(self._state)
-                if waiter is not None:
-                    self.gate.ledger.wake(waiter)
+        elif not row or state.in_use > self.gate.states.bulkhead.max_concurrent:
+            state.in_use -= 1
+            self.holds = False
+        else:
+            waiter = next(iter(row))
+            waiter.granted = True
+            self.holds = False
+            del row[waiter]
+            ledger.woken.append(waiter)  # as `wake` does, which is a call
+            ledger.waiting.discard(waiter)
 
     def withdraw(self) -> None:
         """Leave, and show the places without this call: something else refuses it."""
@@ -113,11 +132,6 @@ class AskedBulkhead:
         states = self.gate.states
         _, self._state = states.find(self.key, now_us)
         self.gate.ledger.overflowed(self.gate.name, states)
-
-    def _hold(self) -> None:
-        self.holds = True
-        self._forks = self.gate.ledger.forks
-        self._allow(self.gate.states.bulkhead.view(self._state))
 
     def _allow(self, remaining: int) -> None:
         capacity = self.gate.states.bulkhead.max_concurrent

@@ -110,11 +110,6 @@ def subject_of(parts: KeyParts, get: Get) -> str:
     return joined([_value(part, get) for part in parts])
 
 
-def tag_of(subject: str) -> str:
-    """Return the name of a subject that all processes have for it: it takes part in keys of the store."""
-    return _digest(subject, 16).hex()
-
-
 def values_of(parts: KeyParts, get: Get) -> str | tuple[str, ...]:
     """Return the values of a rule's `key:` as people know them: one text, or a tuple for a composite key."""
     values = tuple(_value(part, get) for part in parts)

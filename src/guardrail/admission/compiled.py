@@ -155,9 +155,12 @@ def _slow_leave(
 
     def slow_leave(stamp: Stamp, error: BaseException | None) -> None:
         outcome = "success" if breaker is None else breaker.outcome_of(error, False, None)
+        has_left = False
 
         def step() -> None:
-            if bulkhead is not None and places is not None and forks == ledger.forks:
+            nonlocal has_left
+            if bulkhead is not None and places is not None and forks == ledger.forks and not has_left:
+                has_left = True  # if a signal cuts this short, it is called again
                 waiter = bulkhead.states.release(places)
                 if waiter is not None:
                     ledger.wake(waiter)

@@ -13,6 +13,7 @@ the call sleeps for a limit. Whatever was taken before a refusal, a timeout or a
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from functools import partial
 from threading import TIMEOUT_MAX, Event
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, assert_never
 
@@ -168,11 +169,18 @@ async def _until_woken(waiter: Waiter, seconds: float) -> None:
 
 
 def _next(ledger: Ledger, steps: Steps, answer: Answer) -> Need | None:
-    with ledger:
-        try:
-            return steps.send(answer)
-        except StopIteration:
-            return None
+    return ledger.run(_went_on if answer is None else partial(_heard, answer), steps)
+
+
+def _went_on(steps: Steps) -> Need | None:
+    return next(steps, None)
+
+
+def _heard(answer: Answer, steps: Steps) -> Need | None:
+    try:
+        return steps.send(answer)
+    except StopIteration:
+        return None
 
 
 def _stored(attempt: Attempt, *, peek: bool) -> Generator[Need, Answer, int | None]:

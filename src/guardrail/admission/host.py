@@ -6,7 +6,7 @@ Law: while `epoch` is the same object, rules and guard are the same, so a plan m
 from __future__ import annotations
 
 import os
-from threading import Lock, RLock
+from threading import RLock
 from typing import TYPE_CHECKING, Protocol
 
 from guardrail.admission.inline import InlineRules
@@ -48,7 +48,7 @@ class Host:
         self.inline = InlineRules()
         self.desk: Desk | None = None
         self.epoch: object = None
-        self.seating = Lock()  # whoever changes `desk` or `epoch` holds it: the epoch is that of the guard at the desk
+        self.seating = RLock()  # whoever changes `desk` or `epoch` holds it: the epoch is that of the guard at the desk
         self._make = make
         self._making: dict[int, RLock] = {}  # by process: what another thread held at a fork stays locked in the child
 

@@ -35,10 +35,10 @@ class Permit:
     __slots__ = ("_decision", "_dropped", "_is_over", "_made", "is_held")
 
     def __init__(self, attempt: Attempt | None) -> None:
-        self._made = attempt
         self._decision: Decision | None = None
         self._is_over = False  # `attempt.ended` comes later, where another thread holds the lock
         self.is_held = False
+        self._made = attempt
 
     def __bool__(self) -> bool:
         return self._attempt.granted
@@ -80,10 +80,11 @@ class Permit:
         """
         attempt = self._attempt
         if attempt.granted and not self._is_over:
-            self._is_over = True
-            outcome = plain_outcome(error, failed)
+            ledger, outcome = attempt.ledger, plain_outcome(error, failed)
             outcomes: list[Outcome] = [breaker.gate.outcome_of(error, failed, code) for breaker in attempt.tickets()]
-            attempt.ledger.soon(lambda: attempt.leave(outcome, outcomes))
+            ledger.deferred.append(lambda: attempt.leave(outcome, outcomes))
+            self._is_over = True  # not before: what a signal keeps from getting here, `__del__` ends
+            ledger.drain()
 
     async def aexit(self, error: BaseException | None = None, *, failed: bool = False, code: str | None = None) -> None:
         """End the call, as `exit` does; the twin for `async with` by hand."""
@@ -118,8 +119,9 @@ class Permit:
         return kind(self._attempt.call.resource, decision)
 
     def __del__(self) -> None:
-        if self._attempt.granted and not self._is_over and self._attempt.holds_something:
-            self._dropped = Dropped(self._attempt, None if self.is_held else f"{self!r} was dropped; call its exit()")
+        attempt = getattr(self, "_made", None)  # a signal may have struck before there was one
+        if attempt is not None and attempt.granted and not self._is_over and attempt.holds_something:
+            self._dropped = Dropped(attempt, None if self.is_held else f"{self!r} was dropped; call its exit()")
 
 
 class Dropped:
@@ -147,15 +149,21 @@ class Dropped:
 def enter(gates: Sequence[Gate], call: Call, ledger: Ledger) -> Permit:
     """Carry *call* through the gates, waiting in this thread. Never raises Refused."""
     attempt = Attempt(gates, call, ledger)
+    permit = _kept(attempt)
     drive(attempt, admission(attempt))
-    return concluded(Permit(attempt), ledger, call.resource)
+    concluded(permit, ledger, call.resource)
+    permit.is_held = False
+    return permit
 
 
 async def aenter(gates: Sequence[Gate], call: Call, ledger: Ledger) -> Permit:
     """Carry *call* through the gates, waiting in this task. Never raises Refused."""
     attempt = Attempt(gates, call, ledger)
+    permit = _kept(attempt)
     await adrive(attempt, admission(attempt))
-    return concluded(Permit(attempt), ledger, call.resource)
+    concluded(permit, ledger, call.resource)
+    permit.is_held = False
+    return permit
 
 
 def peek(gates: Sequence[Gate], call: Call, ledger: Ledger) -> Decision:
@@ -170,6 +178,13 @@ async def apeek(gates: Sequence[Gate], call: Call, ledger: Ledger) -> Decision:
     attempt = Attempt(gates, call, ledger)
     await adrive(attempt, looking(attempt))
     return attempt.decision()
+
+
+def _kept(attempt: Attempt) -> Permit:
+    """Return the permit for a call that is still to be decided: if a signal strikes, it goes, and gives everything back."""
+    permit = Permit(attempt)
+    permit.is_held = True
+    return permit
 
 
 def checked_cost(cost: object) -> int:

@@ -6,6 +6,7 @@ rule's policy is carried out as in the flow.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeGuard
 
 from guardrail.admission.account import concluded, count
@@ -85,11 +86,7 @@ class SharedPermit(QuickPermit):
         ledger = self._way.gate.ledger
         attempt = self._blank(ledger)
         attempt.shared.append(self.asked())
-        with ledger as now_us:
-            if attempt.hear(unavailable, now_us, peek=False) is not None:
-                attempt.admit(now_us)
-            else:
-                count(attempt)
+        ledger.run(partial(_without_store, attempt), unavailable)
         return Permit(attempt)
 
     def _make(self) -> Attempt:
@@ -104,6 +101,15 @@ class SharedPermit(QuickPermit):
             asked.hear(state, 0, now_us, allowed=False, peek=False)
         attempt.shared.append(asked)
         return attempt
+
+
+def _without_store(attempt: Attempt, unavailable: Unavailable) -> None:
+    """Decide by the rule's policy."""
+    now_us = attempt.ledger.now_us
+    if attempt.hear(unavailable, now_us, peek=False) is not None:
+        attempt.admit(now_us)
+    else:
+        count(attempt)
 
 
 def is_open(permit: Permit | None) -> TypeGuard[SharedPermit]:

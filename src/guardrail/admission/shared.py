@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from guardrail.admission.call import subject_of, tag_of
+from guardrail.admission.call import subject_of
 from guardrail.admission.gate import Row
 from guardrail.admission.limit_gate import AskedLimit
 from guardrail.admission.overrides import Terms
+from guardrail.admission.replies import checked, complain, processes_of, raised
 from guardrail.core.limit import Charge
-from guardrail.stores.protocol import Check, Refund, Unavailable
+from guardrail.stores.protocol import Check, Refund
+from guardrail.telemetry.entry import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,12 +27,10 @@ if TYPE_CHECKING:
     from guardrail.admission.limit_gate import LimitGate
     from guardrail.admission.refusals import Refusals
     from guardrail.core.limit import State
-    from guardrail.stores.protocol import Reply, Store
+    from guardrail.stores.protocol import Reply, Store, Unavailable
 
 OnStoreError = Literal["local", "allow", "deny"]
 
-LOOK_AGAIN_US = 1_000_000
-RAISED = "the store raised instead of answering; on_store_error decides"
 MOST_PLACES = 10_000  # kept from call to call; making one takes a digest
 
 
@@ -60,7 +60,7 @@ class Shared:
 
     def place_of(self, subject: str) -> str:
         """Return where the state of a subject is kept. All limits on one subject are in the same slot of a cluster."""
-        return f"{{{tag_of(subject)}}}:{self.rule}"
+        return f"{{{hidden(subject)}}}:{self.rule}"
 
     def place_for(self, key: str) -> str | None:
         """Return where the state of a key is kept; None: this process knows the key only as a digest, ask by its subject."""
@@ -72,24 +72,18 @@ class Shared:
         return place
 
     def ask(self, checks: Sequence[Check], *, peek: bool = False) -> Reply | Unavailable:
-        """Ask the store. One that raises, which none should, is unavailable."""
+        """Ask the store. One that raises, or answers what makes no sense, which none should, is unavailable."""
         try:
-            return self.store.admit(checks, peek=peek)
-        except Exception:
-            from logging import getLogger  # only a store that breaks its law needs it
-
-            getLogger("guardrail.store").exception(RAISED)
-            return Unavailable(LOOK_AGAIN_US)
+            return checked(self.store.admit(checks, peek=peek), checks, self.store)
+        except Exception:  # noqa: BLE001  whatever it is, it is logged, and the call is decided
+            return raised()
 
     async def aask(self, checks: Sequence[Check], *, peek: bool = False) -> Reply | Unavailable:
         """Ask as `ask` does, from a task."""
         try:
-            return await self.store.aadmit(checks, peek=peek)
-        except Exception:
-            from logging import getLogger  # only a store that breaks its law needs it
-
-            getLogger("guardrail.store").exception(RAISED)
-            return Unavailable(LOOK_AGAIN_US)
+            return checked(await self.store.aadmit(checks, peek=peek), checks, self.store)
+        except Exception:  # noqa: BLE001  whatever it is, it is logged, and the call is decided
+            return raised()
 
     def forget(self, subjects: Sequence[str] | None) -> None:
         """Forget what was counted for these subjects; None: for all of them.
@@ -229,7 +223,11 @@ class AskedShared(AskedLimit):
 
     def stand_in(self) -> AskedLimit:
         """Return this process's share of the limit, to be asked instead. Inside a turn."""
-        count = self.shared.store.live_processes()
+        store = self.shared.store
+        count = processes_of(store)
+        if count is None:
+            self.gate.ledger.afterwards(lambda: complain(store))
+            count = 1
         share = self.gate.terms.limit.share(count)
         if self.gate.states.limit != share:
             self.gate.states.switch(share)

@@ -10,10 +10,11 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from guardrail.admission.call import as_text, tag_of
+from guardrail.admission.call import as_text
 from guardrail.admission.limit_states import KeyedStates
 from guardrail.admission.object_states import BreakerName, BreakerStates
 from guardrail.admission.stock import breaker_names, only_key
+from guardrail.telemetry.entry import hidden
 from guardrail.telemetry.snapshot import (
     BreakerRuleSnapshot,
     BulkheadRuleSnapshot,
@@ -154,7 +155,7 @@ class Survey(NamedTuple):
 
     def _hot_keys(self, *, show_keys: bool) -> list[HotKey]:
         return [
-            HotKey(rule, as_text(key, self._parts(rule)) if show_keys else tag_of(key), calls, refused)
+            HotKey(rule, as_text(key, self._parts(rule)) if show_keys else hidden(key), calls, refused)
             for rule, keys in list(self.ledger.counts.keys.items())
             for key, calls, refused in keys.top(HOT_KEYS)
         ]
@@ -172,7 +173,7 @@ class Survey(NamedTuple):
 def _shown(name: BreakerName, key: str, *, show_keys: bool) -> str:
     """Return the name of a breaker, its key hashed unless it is a resource."""
     is_open = show_keys or name.breaker == name.rule or name.resource is not None
-    return name.breaker if is_open else f"{name.rule}/{tag_of(key)}"
+    return name.breaker if is_open else f"{name.rule}/{hidden(key)}"
 
 
 def _mode(rule: Rule, mode: str) -> str:

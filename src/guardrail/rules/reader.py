@@ -14,7 +14,7 @@ from yaml import events
 
 from guardrail.rules.expand import Expansion
 from guardrail.rules.scalars import Bare, read_plain, read_variable
-from guardrail.rules.spelling import shown
+from guardrail.rules.spelling import in_quotes, shown
 from guardrail.rules.syntax import explain, quote_it
 from guardrail.rules.tree import UNREADABLE, Place, Tree
 
@@ -116,7 +116,7 @@ class _Reading:
 
     def _begin(self, event: Any, values: dict[str, Any] | list[Any]) -> None:
         if event.tag is not None:
-            self._report(event, f"tags are not used here; leave out {_short(event.tag)}")
+            self._report(event, f"tags are not used here; leave out {in_quotes(_short(event.tag))}")
         self._put(values, event)
         places: dict[str | int, Place] = {}
         self.tree.places[id(values)] = places
@@ -174,7 +174,8 @@ class _Reading:
         text, plain = event.value, event.implicit[0]
         if event.tag is not None:
             tag = _short(event.tag)
-            self._report(event, f"text that begins with '!' is quoted: \"{tag}{' ' * bool(text)}{_short(text)}\"")
+            whole = f"{tag}{' ' * bool(text)}{_short(text)}"
+            self._report(event, f"text that begins with '!' is quoted: {in_quotes(whole)}")
             return UNREADABLE
         if self.repaired and event.start_mark.index in self.repaired:
             self._report(event, quote_it(self.tree.page.text, event.start_mark.index))

@@ -44,6 +44,12 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
+def in_quotes(text: str) -> str:
+    """Return *text* as YAML has it in double quotes."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 def any_of(choices: Iterable[str]) -> str:
     """Return `a, b or c`."""
     *most, last = choices

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import yaml
 
+from guardrail.rules.spelling import in_quotes
+
 SPECIAL = frozenset("*&!@`%")  # what text cannot begin with unless it is quoted
 
 _NO_END = "that opens here is not closed; put text that contains [ ] { } , or ': ' in quotes"
@@ -76,4 +78,4 @@ def quote_it(text: str, index: int) -> str:
     """Tell how to write the scalar that begins at *index* with a character YAML keeps for itself."""
     line = (text[index : index + 200].splitlines() or [""])[0]
     scalar = line.partition(" #")[0].partition(": ")[0].partition(", ")[0].strip().rstrip(",]}:")
-    return f'text that begins with {line[:1]!r} is quoted: "{scalar}"'
+    return f"text that begins with {line[:1]!r} is quoted: {in_quotes(scalar)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from guardrail.errors import Problem
+from guardrail.rules.model import MODELS
 from guardrail.rules.scalars import is_nothing
 from guardrail.rules.spelling import shown
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from guardrail.rules.page import Page
 
 Path = tuple[str | int, ...]
+_FIELDS = {field.alias or name for model in MODELS.values() for name, field in model.model_fields.items()}
+_NAMES: Final = frozenset[str | int]({"version", "defaults", "rules", *MODELS, *_FIELDS})
 MOST_PROBLEMS = 1_000  # in one file, or in all; then nobody reads on
 
 
@@ -121,11 +124,11 @@ class Literal:
 
 
 def name_path(path: Sequence[str | int]) -> str:
-    """Write a path as one would in code: `rules[2].when.plan`."""
+    """Write a path as one would in code: `rules[2].burst`; what somebody made up is quoted: `rules[2].when['plan']`."""
     return "".join(_step(step) for step in path).lstrip(".")
 
 
 def _step(step: str | int) -> str:
-    if isinstance(step, str) and step.replace("-", "_").isidentifier():
+    if step in _NAMES:
         return f".{step}"
     return f"[{shown(step)}]"

@@ -1,19 +1,20 @@
 """Background: a listener that is told on a thread of its own, so that no call waits for it.
 
 Law: telling it takes a few microseconds, whatever it does; it hears events in their order. What comes while as many wait
-for it as may is left out, and counted.
+for it as may is left out, and counted. Nothing that it raises keeps it from the next event.
 """
 
 from __future__ import annotations
 
 import contextvars
 import os
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Event as Flag
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
-from guardrail.telemetry.notify import notify
+from guardrail.telemetry.notify import name_of, report
 
 if TYPE_CHECKING:
     from guardrail.telemetry.events import Event, Listener
@@ -60,7 +61,7 @@ class Background:
             from logging import getLogger  # only a listener that does not keep up needs it
 
             getLogger("guardrail.listeners").warning(
-                "%d events wait for listener %r; further ones are left out", self._most, self._listener
+                "%d events wait for listener %s; further ones are left out", self._most, name_of(self._listener)
             )
 
     def flush(self, seconds: float = 5.0) -> bool:
@@ -94,4 +95,8 @@ class Background:
                 case Flag() as told:
                     told.set()
                 case (context, event):
-                    context.run(notify, (self._listener,), (event,))
+                    try:
+                        context.run(self._listener, event)
+                    except BaseException as error:  # noqa: BLE001  on this thread there is no program to end
+                        with suppress(BaseException):
+                            context.run(report, self._listener, event, error)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from guardrail.telemetry.events import Event
 
 INFO, WARNING, ERROR = 20, 30, 40  # as in `logging`
-MOST_PROBLEMS = 10  # of rejected rules that one line lists
+MOST_PROBLEMS = 10  # of rejected rules that are listed
 OPEN = frozenset({"open", "forced_open"})
 
 
@@ -77,6 +77,19 @@ def hidden(key: str) -> str:
     return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
+def outline_of(error: Exception) -> list[str]:
+    """Return what is wrong with rules, for logs and snapshots: places and sentences, nothing of what stands there."""
+    match error:
+        case RuleError(problems=problems):
+            listed = [one.outline() for one in problems[:MOST_PROBLEMS]]
+            more = len(problems) - MOST_PROBLEMS
+            return [*listed, f"and {more} more"] if more > 0 else listed
+        case OSError():
+            return [str(error)]
+        case _:  # nobody knows what its text holds
+            return [type(error).__name__]
+
+
 def own_decision(event: CallRefused) -> Decision:
     """Return what the rule itself decided: of a shadow refusal, the decision of the call says nothing about it."""
     mine = (replace(one, shadow=False) for one in event.decision.verdicts if one.rule == event.rule and not one.allowed)
@@ -119,12 +132,10 @@ def _moved(event: BreakerMoved, suppressed: int, *, show_keys: bool) -> Entry:
 
 def _rejected(event: RulesRejected) -> Entry:
     problems = event.error.problems if isinstance(event.error, RuleError) else ()
-    listed = [str(one._replace(excerpt=None)) for one in problems[:MOST_PROBLEMS]] or [str(event.error)]
-    if len(problems) > MOST_PROBLEMS:
-        listed.append(f"and {len(problems) - MOST_PROBLEMS} more")
     fields = {"event": "rules_rejected", "source": event.source, "problems": max(1, len(problems))}
     level = ERROR if problems else WARNING  # what cannot be read may be on its way
-    return Entry("rules", level, "rules rejected, the last good ones stay: %s", (_one_line("; ".join(listed)),), fields)
+    said = _one_line("; ".join(outline_of(event.error)))
+    return Entry("rules", level, "rules rejected, the last good ones stay: %s", (said,), fields)
 
 
 def _label(event: BreakerMoved) -> str:

@@ -64,7 +64,7 @@ class EventLog:
     def wants(self, rule: str) -> bool:
         """Tell whether a refusal by this rule would be written now; who hears yes tells the event.
 
-        Cheap, and never raises. While the logger is on, every no is counted, and told with the next yes.
+        *rule* is the one that the event will name: each has lines of its own. Cheap, and never raises. While the logger is on, every no is counted, and told with the next yes.
         """
         try:
             return self._refusals.isEnabledFor(INFO) and self._lines.wants(rule)
@@ -88,18 +88,12 @@ class EventLog:
         """Return how many lines were left out before the one of this event; None: this is left out too."""
         match event:
             case CallRefused(rule=rule):
-                granted = self._granted(event)
-                return self._granted(event) if granted is None and self.wants(rule) else granted
+                granted = self._lines.left_out(rule)
+                return self._lines.left_out(rule) if granted is None and self.wants(rule) else granted
             case BreakerMoved(rule=rule):
                 return self._moves.left_out(rule) if self._moves.wants(rule) else None
             case _:
                 return 0
-
-    def _granted(self, event: CallRefused) -> int | None:
-        """Return how many lines were left out before one that was granted: to the rule, or another that refuses too."""
-        refusing = (one.rule for one in event.decision.verdicts if not one.allowed)
-        told = (self._lines.left_out(rule) for rule in (event.rule, *refusing))
-        return next((count for count in told if count is not None), None)
 
     def _write(self, entry: Entry) -> None:
         logger = self._loggers[entry.topic]

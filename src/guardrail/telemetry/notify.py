@@ -1,12 +1,13 @@
 """Telling listeners.
 
 Law: whatever a listener raises, every other listener hears every event, and so it is where the log raises as well; only
-what ends a program passes through.
+what ends a program passes through. A listener is told of by the name of its code: what it holds may be a secret.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,12 +25,20 @@ def notify(listeners: Iterable[Listener], events: Iterable[Event]) -> None:
                 listener(event)
             except Exception as error:  # noqa: BLE001  it is reported, as well as it can be
                 with suppress(Exception):
-                    _report(listener, event, error)
+                    report(listener, event, error)
 
 
-def _report(listener: Listener, event: Event, error: Exception) -> None:
+def report(listener: Listener, event: Event, error: BaseException) -> None:
+    """Log that a listener has failed."""
     from logging import getLogger  # only a listener that fails needs it
 
-    name = getattr(listener, "__qualname__", type(listener).__qualname__)
     log = getLogger("guardrail.listeners")
-    log.error("listener %s failed at a %s", name, type(event).__name__, exc_info=error)
+    log.error("listener %s failed at a %s", name_of(listener), type(event).__name__, exc_info=error)
+
+
+def name_of(listener: object) -> str:
+    """Return what the code of a listener is called."""
+    while isinstance(listener, partial):
+        listener = listener.func
+    name = getattr(listener, "__qualname__", None)
+    return name if isinstance(name, str) else type(listener).__qualname__

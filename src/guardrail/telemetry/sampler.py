@@ -11,12 +11,13 @@ from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from guardrail.telemetry.counts import OTHER
+from guardrail.telemetry.counts import MOST_TALLIES, OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MOST_NAMES = 1_000  # names with a line of their own; further ones share one
+MOST_LINES = MOST_TALLIES  # as many rules have a line of their own as are counted one by one; further ones share one
+MOST_OWED = 1_000  # lines that were granted and never written
 
 
 class Line:
@@ -38,7 +39,7 @@ class Line:
         self.told = 0
         self.due_us = 0
         self.opens = float("-inf")
-        self.owed: deque[int] = deque(maxlen=MOST_NAMES)
+        self.owed: deque[int] = deque(maxlen=MOST_OWED)
         self.lock = Lock()
 
 
@@ -77,7 +78,7 @@ class Sampler:
 
     def _shared(self, name: str) -> Line:
         """Return a line for a new name: its own, if there is room for one."""
-        return self._lines.setdefault(name if len(self._lines) < MOST_NAMES else OTHER, Line())
+        return self._lines.setdefault(name if len(self._lines) < MOST_LINES else OTHER, Line())
 
     def _granted(self, line: Line, number: int, now: float) -> bool:
         try:

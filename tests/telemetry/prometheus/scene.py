@@ -56,8 +56,8 @@ def breaker(name, *, transitions=None, successes=0, failures=0, slow=0, ignored=
     return BreakerRuleSnapshot(name, every | states, transitions or {}, successes, failures, slow, ignored, {})
 
 
-def bulkhead(name, in_use=0, capacity=1, count=1):
-    return BulkheadRuleSnapshot(name, in_use, 0, capacity, in_use, count)
+def bulkhead(name, in_use=0, capacity=1, count=1, fullest=None):
+    return BulkheadRuleSnapshot(name, in_use, 0, capacity, in_use if fullest is None else fullest, count)
 
 
 def store(*, available=True, errors=None, seconds=None):
@@ -68,8 +68,8 @@ def latency(resource, seen):
     return Latency(resource, None, None, None, seen)
 
 
-def reload(*, revision="r1", at=float(AT), failures=0):
-    return ReloadSnapshot(None, revision, at, 0, failures, None)
+def reload(*, revision="r1", at=float(AT), failures=0, error=None):
+    return ReloadSnapshot(None, revision, at, 0, failures, error)
 
 
 def snapshot(*counts, rules=(), breakers=(), bulkheads=(), store=None, latencies=(), reload=reload()):  # noqa: B008

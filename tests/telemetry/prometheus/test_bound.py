@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from guardrail.adapters.wsgi import GuardMiddleware
 from guardrail.telemetry.counts import MOST_TALLIES
 from guardrail.telemetry.prometheus.bound import MOST_NAMES, Bound
-from guardrail.telemetry.prometheus.metrics import QUEUE_WAIT, RULES
+from guardrail.telemetry.prometheus.metrics import BULKHEAD_FULLEST, BULKHEAD_IN_USE, QUEUE_WAIT, RELOAD_SUCCESSFUL, RULES
 from guardrail.telemetry.prometheus.points import Point
 from tests.telemetry.prometheus.scene import (
     Seen,
@@ -106,8 +106,18 @@ def test_what_a_request_carried_is_nowhere():
 def test_further_names_are_counted_together():
     bound = Bound(most=2)
     names = ["a", "b", "c", "d", "a"]
-    numbers = bound.collected(Point(RULES, (name,), 1) for name in names)
+    numbers = bound.collected(Point(BULKHEAD_IN_USE, (name,), 1) for name in names)
     assert {"a": 2, "b": 1, "__other__": 2} == {labels[0]: value for (_, labels), value in numbers.items()}
+
+
+def test_of_further_names_the_fullest_counts():
+    numbers = Bound(most=1).collected(Point(BULKHEAD_FULLEST, (name,), int(name)) for name in "13525")
+    assert {("1",): 1, ("__other__",): 5} == {labels: value for (_, labels), value in numbers.items()}
+
+
+def test_one_that_was_rejected_is_not_hidden_by_others():
+    numbers = Bound().collected(Point(RELOAD_SUCCESSFUL, (), value) for value in (1, 0, 1))
+    assert [0] == list(numbers.values())
 
 
 def test_a_name_that_had_room_once_keeps_it():

@@ -10,7 +10,7 @@ from guardrail.telemetry.prometheus.dead import bury
 from guardrail.telemetry.prometheus.files import ENVIRONMENT, folder
 from guardrail.telemetry.prometheus.writer import Writer
 from tests.telemetry.prometheus.full import ALLOWED, ALONE, FULL, NAMED, counted, in_child
-from tests.telemetry.prometheus.scene import AT, Seen, of, reload
+from tests.telemetry.prometheus.scene import AT, Seen, bulkhead, of, reload
 
 
 @pytest.fixture(autouse=True)
@@ -83,11 +83,42 @@ def test_the_latest_reload_of_any_process_is_shown(writers, merged):
     assert AT + 60 == merged()["guardrail_rules_last_reload_success_timestamp_seconds"]
 
 
+REJECTING = counted(1, reload=reload(failures=1, error="rules.yaml:2:9: a rule needs a resource"))
+SUCCESSFUL = "guardrail_rules_last_reload_successful"
+
+
+def test_rules_that_any_process_cannot_use_are_seen_while_it_lives(writers, merged, path):
+    writer, seen = writers(counted(1))
+    writer.write()
+    assert 1 == merged()[SUCCESSFUL]
+    in_child(lambda: writers(REJECTING)[0].write() - 1)
+    assert 0 == merged()[SUCCESSFUL]
+    bury(str(path))
+    assert 1 == merged()[SUCCESSFUL]
+
+
+@pytest.mark.parametrize("ended", ["exited", "hidden"])
+def test_who_says_nothing_more_of_its_rules_rejects_none(writers, merged, ended):
+    writer, seen = writers(REJECTING)
+    writer.write()
+    assert 0 == merged()[SUCCESSFUL]
+    writer.close() if ended == "exited" else writer.hide(seen)
+    assert 1 == merged()[SUCCESSFUL]
+
+
+def test_the_fullest_bulkhead_of_all_processes(writers, merged):
+    in_child(lambda: writers(counted(1, bulkheads=[bulkhead("p", in_use=9, capacity=10, fullest=9)]))[0].write() - 1)
+    writers(counted(1, bulkheads=[bulkhead("p", in_use=20, capacity=10, count=20, fullest=1)]))[0].write()
+    assert [29, 9, 10] == [
+        merged()[f"guardrail_bulkhead_{what}{{bulkhead=p}}"] for what in ("in_use", "fullest", "max_concurrent")
+    ]
+
+
 def test_numbers_of_all_processes_are_added_up(writers, merged):
     _, code = in_child(lambda: writers(FULL)[0].write() - 1)
     writers(FULL)[0].write()
     assert 0 == code
-    largest = ("_info", "_active", "_timestamp_seconds")
+    largest = ("_info", "_active", "_timestamp_seconds", "_fullest", "_max_concurrent", "_successful")
     assert {
         place: value if place.partition("{")[0].endswith(largest) else 2 * value for place, value in ALONE.items()
     } == {place: pytest.approx(value) for place, value in merged().items()}

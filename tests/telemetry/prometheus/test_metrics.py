@@ -24,7 +24,7 @@ from tests.telemetry.prometheus.scene import (
     text_of,
 )
 
-# Section 8 of the design, written out once more: dashboards and alerts of users are written for these.
+# Section 8 of the design and three more, written out once more: dashboards and alerts of users are written for these.
 CONTRACT = {
     "guardrail_decisions_total": ("counter", {"resource", "rule", "outcome"}),
     "guardrail_breaker_state": ("gauge", {"breaker", "state"}),
@@ -32,12 +32,15 @@ CONTRACT = {
     "guardrail_breaker_calls_total": ("counter", {"breaker", "outcome"}),
     "guardrail_bulkhead_in_use": ("gauge", {"bulkhead"}),
     "guardrail_bulkhead_capacity": ("gauge", {"bulkhead"}),
+    "guardrail_bulkhead_fullest": ("gauge", {"bulkhead"}),
+    "guardrail_bulkhead_max_concurrent": ("gauge", {"bulkhead"}),
     "guardrail_queue_wait_seconds": ("histogram", {"rule"}),
     "guardrail_store_seconds": ("histogram", {"store"}),
     "guardrail_store_errors_total": ("counter", {"store", "kind"}),
     "guardrail_store_fallback_active": ("gauge", {"store"}),
     "guardrail_rules_info": ("gauge", {"revision"}),
     "guardrail_rules_last_reload_success_timestamp_seconds": ("gauge", set()),
+    "guardrail_rules_last_reload_successful": ("gauge", set()),
     "guardrail_rules_reload_failures_total": ("counter", set()),
 }
 MEASURED = {"guardrail_call_seconds": ("histogram", {"resource"})}
@@ -113,6 +116,13 @@ def test_decisions_by_outcome():
     assert found["{outcome=shadow_refuse,resource=orders,rule=watching}"] >= 1
 
 
+def test_what_on_store_error_decided_is_counted_beside_what_came_of_it():
+    found = of(scraped(Seen(snapshot(("orders", "shared", 3, 2, 0, 5)))), "guardrail_decisions_total")
+    assert {"allow": 3, "refuse": 2, "shadow_refuse": 0, "error": 5} == {
+        place.removeprefix("{outcome=").partition(",")[0]: value for place, value in found.items()
+    }
+
+
 BREAKER = {"name": "pay", "resource": "pay", "kind": "breaker", "consecutive_failures": 2, "open_for": "5s"}
 
 
@@ -169,8 +179,22 @@ def test_places_taken_and_places_there_are():
 
 
 def test_each_key_of_a_bulkhead_has_its_places():
-    found = scraped(Seen(snapshot(bulkheads=[bulkhead("pool", in_use=5, capacity=4, count=3)])))
-    assert [5, 12] == [found[f"guardrail_bulkhead_{what}{{bulkhead=pool}}"] for what in ("in_use", "capacity")]
+    found = scraped(Seen(snapshot(bulkheads=[bulkhead("pool", in_use=5, capacity=4, count=3, fullest=4)])))
+    assert [5, 12, 4, 4] == [
+        found[f"guardrail_bulkhead_{what}{{bulkhead=pool}}"]
+        for what in ("in_use", "capacity", "fullest", "max_concurrent")
+    ]
+
+
+def test_a_key_whose_places_are_taken_is_seen_among_many_that_are_not():
+    guard = guard_of({"name": "pool", "resource": "db", "kind": "bulkhead", "max_concurrent": 4, "key": "tenant"})
+    permits = [guard.try_enter("db", {"tenant": tenant}) for tenant in [*"aaaa", *"bcdefgh"]]
+    full = scraped(guard)
+    for permit in permits:
+        permit.exit()
+    assert [4, 4] == [full[f"guardrail_bulkhead_{what}{{bulkhead=pool}}"] for what in ("fullest", "max_concurrent")]
+    assert full["guardrail_bulkhead_in_use{bulkhead=pool}"] < 0.9 * full["guardrail_bulkhead_capacity{bulkhead=pool}"]
+    assert 0 == scraped(guard)["guardrail_bulkhead_fullest{bulkhead=pool}"]
 
 
 def test_waits_fall_into_buckets_that_double():
@@ -209,6 +233,7 @@ def test_the_rules_in_force():
     assert 1 == found[f"guardrail_rules_info{{revision={guard.rules.revision}}}"]
     assert AT == found["guardrail_rules_last_reload_success_timestamp_seconds"]
     assert 0 == found["guardrail_rules_reload_failures_total"]
+    assert 1 == found["guardrail_rules_last_reload_successful"]
 
 
 def test_rules_that_could_not_be_used_are_counted(tmp_path):
@@ -219,7 +244,13 @@ def test_rules_that_could_not_be_used_are_counted(tmp_path):
         path.write_text("version: 1\nrules: [{kind: limit}]\n")
         with pytest.raises(ValueError, match="rules.yaml"):
             followed.reload()
-        assert 1 == scraped(followed)["guardrail_rules_reload_failures_total"]
+        rejected = scraped(followed)
+        path.write_text("version: 1\nrules: [] # right again\n")
+        followed.reload()
+        mended = scraped(followed)
+    names = ("guardrail_rules_reload_failures_total", "guardrail_rules_last_reload_successful")
+    assert [1, 0] == [rejected[name] for name in names]
+    assert [1, 1] == [mended[name] for name in names]
 
 
 def test_call_times_of_a_guard_that_measures_them():

@@ -3,6 +3,8 @@
     instruments  what is measured: names, units, and what the numbers mean
     readings     a snapshot as numbers, each under its instrument
     numbers      those of several guards made one
+    totals       what only goes up, and never down
+    watched      one guard, and what was last seen of it
     reporter     what a meter provider is told when it collects
     spans        what the current span is told of a refusal
 
@@ -13,6 +15,7 @@ exporter.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from weakref import ref
 
 try:
     from guardrail.telemetry.otel.reporter import reporter_of
@@ -57,22 +60,27 @@ def instrument(
     marker = SpanMarker() if spans else None
     if marker is not None:
         guard.add_listener(marker)
-    return Instrumentation(forget, marker)
+    return Instrumentation(ref(guard), forget, marker)
 
 
 class Instrumentation:
     """Hold what `instrument` has set up for a guard. A context manager: leaving it ends that."""
 
-    def __init__(self, forget: Callable[[], None] | None, marker: SpanMarker | None) -> None:
+    def __init__(self, guard: ref[Observed], forget: Callable[[], None] | None, marker: SpanMarker | None) -> None:
+        self._guard = guard
         self._forget = forget
         self._marker = marker
 
     def close(self) -> None:
-        """Report the guard no more. May be called again."""
+        """Report the guard no more. May be called again.
+
+        What it counted stays in the totals of other guards with the same names and attributes.
+        """
         if self._forget is not None:
             self._forget()
-        if self._marker is not None:
-            self._marker.is_on = False
+        guard = self._guard()
+        if self._marker is not None and guard is not None:
+            guard.remove_listener(self._marker)
 
     def __enter__(self) -> Self:
         return self

@@ -1,26 +1,30 @@
 """Reporter: what one meter provider is told of guards when it collects.
 
 Law: in a collection each guard is looked at once, however many instruments there are. A guard that cannot be looked at
-takes none of the others with it.
+takes none of the others with it, and is told as it was last seen. Nobody waits for anybody here: a finalizer may add or
+close in the middle of a collection, and of two collections at one moment one is told what the other saw before.
 
-An SDK asks instrument by instrument and does not say where a collection begins: it has begun where an instrument asks that
-has been told of the last look already. The API cannot take an instrument back, and an SDK ignores whoever makes the same
-one again; so there is one reporter for a provider, as long as that lives, and guards come and go.
+An SDK asks instrument by instrument, on one thread, and says neither who collects nor where a collection begins: it has
+begun where an instrument asks that has been told of this thread's look already. The API cannot take an instrument back,
+and an SDK ignores whoever makes the same one again; so there is one reporter for a provider, as long as that lives, and
+guards come and go. All readers of a provider are told the same.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from logging import getLogger
-from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from threading import Lock, get_ident
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary, ref
 
 from opentelemetry.metrics import get_meter_provider
 
 from guardrail.telemetry.otel.instruments import INSTRUMENTS
 from guardrail.telemetry.otel.numbers import Numbers, add_up, observations
-from guardrail.telemetry.otel.readings import readings
+from guardrail.telemetry.otel.totals import Totals
+from guardrail.telemetry.otel.watched import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 
 SCOPE = "guardrail"
 LONGEST_LOOK_S = 5.0  # by then a collection is over, and an instrument that is asked by itself is told of now
+UNSEEN = "a guard could not be looked at: it is told as it was last seen"
 
 
 class Observed(Protocol):
@@ -42,16 +47,11 @@ class Observed(Protocol):
 
     def add_listener(self, listener: Listener, /) -> None: ...
 
-
-class Watched(NamedTuple):
-    """Hold a guard, as long as somebody else does, and what its numbers are told under besides."""
-
-    guard: ref[Observed]
-    attributes: Mapping[str, str]
+    def remove_listener(self, listener: Listener, /) -> None: ...
 
 
 class Look:
-    """Hold what was seen of all guards at one moment, and which instruments have been told of it."""
+    """Hold what was seen of all guards at one moment, and which instruments have been told of it on one thread."""
 
     __slots__ = ("at", "observations", "told")
 
@@ -62,16 +62,15 @@ class Look:
 
 
 class Reporter:
-    """Report guards through one meter. Safe from any thread; a collection waits for no lock of this."""
+    """Report guards through one meter. Safe from any thread, task, finalizer and signal handler, and across a fork."""
 
-    def __init__(self, meter: Meter, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._changing = Lock()
-        self._watched: tuple[Watched, ...] = ()
-        self._last: Look | None = None
-        self._numbers: Numbers = {}
-        for instrument in INSTRUMENTS:
-            self._create(meter, instrument)
+        self._watched: dict[ref[Observed], Watched] = {}
+        self._totals = Totals()
+        self._looking: dict[int, Lock] = {}
+        self._looks: dict[int, Look] = {}
+        self._last = Look(float("-inf"), {})
 
     def add(self, guard: Observed, attributes: Mapping[str, str]) -> Callable[[], None]:
         """Report one more guard, until what this returns is called.
@@ -79,16 +78,17 @@ class Reporter:
         Raises:
             ValueError: It is reported already.
         """
-        watched = Watched(ref(guard), attributes)
-        with self._changing:
-            if any(one.guard() is guard for one in self._watched):
-                raise ValueError("this guard is reported to this meter provider already: close that first")
-            self._watched = (*(one for one in self._watched if one.guard() is not None), watched)
-        return lambda: self._forget(watched)
+        made = Watched(guard)
+        watched = self._watched.setdefault(made.guard, made)
+        if watched.turn is not None:
+            raise ValueError("this guard is reported to this meter provider already: close that first")
+        watched.attributes, watched.turn = attributes, (turn := object())
+        return lambda: watched.end(turn)
 
-    def _forget(self, watched: Watched) -> None:
-        with self._changing:
-            self._watched = tuple(one for one in self._watched if one is not watched)
+    def create(self, meter: Meter) -> None:
+        """Make the instruments, once."""
+        for instrument in INSTRUMENTS:
+            self._create(meter, instrument)
 
     def _create(self, meter: Meter, instrument: Instrument) -> None:
         name, kind, unit, text = instrument
@@ -108,25 +108,44 @@ class Reporter:
 
     def _telling(self, name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def tell(_: CallbackOptions) -> Iterable[Observation]:
-            last, now = self._last, self._now()
-            if last is None or name in last.told or now - last.at > LONGEST_LOOK_S:
-                last = self._last = Look(now, self._look())
-            last.told.add(name)
-            return last.observations.get(name, ())
+            now, thread = self._now(), get_ident()
+            look = self._looks.get(thread)
+            if look is None or name in look.told or now - look.at > LONGEST_LOOK_S:
+                look = self._looks[thread] = Look(now, self._seen(now))
+            look.told.add(name)
+            return look.observations.get(name, ())
 
         return tell
 
-    def _look(self) -> dict[str, list[Observation]]:
+    def _seen(self, now: float) -> Mapping[str, list[Observation]]:
+        """Look at every guard; while somebody else does, return what was seen before."""
+        lock = self._looking.setdefault(os.getpid(), Lock())  # at a fork, a thread of the parent may hold its own
+        try:
+            if lock.acquire(blocking=False):
+                self._last = Look(now, self._look(now))
+                lock.release()
+        except BaseException:
+            self._looking = {}  # whatever a signal handler broke off by raising, the next one looks
+            raise
+        return self._last.observations
+
+    def _look(self, now: float) -> dict[str, list[Observation]]:
         numbers: Numbers = {}
-        for guard, attributes in self._watched:
-            observed = guard()
-            if observed is not None:
+        for key, watched in tuple(self._watched.items()):
+            guard = key()
+            if guard is None:
+                self._watched.pop(key, None)
+            elif watched.turn is not None:
                 try:
-                    add_up(numbers, list(readings(observed.snapshot())), attributes)
+                    watched.look(guard, self._totals)
                 except Exception:
-                    getLogger("guardrail.otel").exception("a guard could not be looked at: its metrics are missing")
-        before, self._numbers = self._numbers, numbers
-        return observations(numbers, before)
+                    getLogger("guardrail.otel").exception(UNSEEN)
+                add_up(numbers, watched.seen)
+        for thread, look in tuple(self._looks.items()):  # threads come and go
+            if now - look.at > LONGEST_LOOK_S:
+                self._looks.pop(thread, None)
+        told = self._totals.told(numbers)
+        return observations(told, self._totals.recent(told, now))
 
 
 class _Global:
@@ -135,7 +154,6 @@ class _Global:
 
 # The one state of this module: an SDK keeps instruments per provider, and so what answers for them.
 _reporters: WeakKeyDictionary[object, Reporter] = WeakKeyDictionary()
-_making = Lock()
 _GLOBAL = _Global()
 
 
@@ -143,9 +161,13 @@ def reporter_of(provider: MeterProvider | None) -> Reporter:
     """Return the reporter of a meter provider; None: of the global one."""
     current = get_meter_provider()
     chosen = current if provider is None else provider
-    with _making:
-        key: object = _GLOBAL if chosen is current and chosen not in _reporters else chosen
-        reporter = _reporters.get(key)
-        if reporter is None:
-            reporter = _reporters[key] = Reporter(chosen.get_meter(SCOPE))
-        return reporter
+    key: object = _GLOBAL if chosen is current and chosen not in _reporters else chosen
+    made = Reporter()
+    reporter = _reporters.setdefault(key, made)
+    if reporter is made:  # who comes meanwhile has it already, and its guards are told with the others
+        try:
+            reporter.create(chosen.get_meter(SCOPE))
+        except BaseException:
+            _reporters.pop(key, None)
+            raise
+    return reporter

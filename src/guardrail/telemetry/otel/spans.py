@@ -30,17 +30,10 @@ REFUSALS: dict[Kind, type[Refused]] = {"limit": RateLimited, "breaker": BreakerO
 
 
 class SpanMarker:
-    """Mark the current span where a rule refuses, or would have. A listener.
-
-    Attributes:
-        is_on: False: it marks nothing any more.
-    """
-
-    def __init__(self) -> None:
-        self.is_on = True
+    """Mark the current span where a rule refuses, or would have. A listener."""
 
     def __call__(self, event: Event) -> None:
-        if self.is_on and isinstance(event, CallRefused):
+        if isinstance(event, CallRefused):
             span = get_current_span()
             if span.is_recording() and not (event.shadow and _was_refused(span)):
                 span.set_attributes(attributes_of(event))

@@ -1,7 +1,7 @@
 """The bound on label values: what has no room keeps its numbers and loses its name.
 
 Law: a metric never has more than so many names, whatever rules and resources are called; further ones are counted
-together as `__other__`, so that sums stay true.
+together as `__other__`, so that sums stay true, and the largest the largest.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Bound:
             asked = metric, labels
             place = self._places.get(asked) or self._find(asked)
             there = numbers.get(place)
-            numbers[place] = value if there is None else added(there, value)
+            numbers[place] = value if there is None else added(metric, there, value)
         return numbers
 
     def _find(self, asked: Place) -> Place:
@@ -63,11 +63,17 @@ def printable(name: str) -> str:
     return short if short.isascii() else short.encode(errors="replace").decode()
 
 
-def added(one: float | Distribution, other: float | Distribution) -> float | Distribution:
-    """Return the sum of two numbers, or of two distributions."""
+def added(metric: Metric, one: float | Distribution, other: float | Distribution) -> float | Distribution:
+    """Return two numbers of a metric as one, in the way in which those of several processes become one."""
     if isinstance(one, Distribution):
         assert isinstance(other, Distribution)  # both are of the same metric
         buckets = tuple(map(sum, zip(one.buckets, other.buckets, strict=True)))
         return Distribution(one.count + other.count, one.total + other.total, buckets)
     assert not isinstance(other, Distribution)
-    return one + other
+    match metric.merge:
+        case "livemax" | "max":
+            return max(one, other)
+        case "livemin":
+            return min(one, other)
+        case "livesum" | None:
+            return one + other

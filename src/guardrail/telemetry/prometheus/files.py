@@ -1,6 +1,7 @@
 """Files: the numbers of this process in the folder in which prometheus_client merges those of all processes.
 
-Law: what was counted stays there; a gauge that is no longer shown is 0, because nothing can be taken out of these files.
+Law: what was counted stays there; a gauge that is no longer shown rests, mostly at 0, because nothing can be taken out of
+these files.
 """
 
 from __future__ import annotations
@@ -56,14 +57,14 @@ class Files:
             slot.put(value)
         for place in slots.keys() - numbers.keys():
             if place[0].merge is not None:
-                slots[place].put(0)
+                slots[place].put(place[0].rest)
 
     def rest(self) -> None:
         """Take back the gauges that only count while a process lives."""
         for slots in self._slots.values():
             for (metric, _), slot in slots.items():
                 if lives(metric):
-                    slot.put(0)
+                    slot.put(metric.rest)
 
     def after_fork(self) -> None:
         """Begin at 0 in a forked child, as its guards do; prometheus_client takes other files there by itself."""

@@ -12,7 +12,7 @@ from typing import Final, Literal
 PREFIX: Final = "guardrail_"
 
 # How prometheus_client merges a gauge over processes. `live`: those that have ended count no more.
-Merge = Literal["livesum", "livemax", "max"]
+Merge = Literal["livesum", "livemax", "livemin", "max"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -24,6 +24,7 @@ class Metric:
         text: What it is, for whoever reads `/metrics`.
         names: How many of the labels, from the first, can have any value; the others are words from a closed list.
         merge: For gauges only; the others are summed.
+        rest: For gauges only: what says nothing once it is merged, where there is nothing to show any more.
     """
 
     name: str
@@ -32,13 +33,14 @@ class Metric:
     labels: tuple[str, ...] = ()
     names: int = 0
     merge: Merge | None = None
+    rest: float = 0
 
 
 DECISIONS: Final = Metric(
     "guardrail_decisions",
     "counter",
-    "What each rule said to calls of a resource: allow, refuse, shadow_refuse (it only watches and would have refused), "
-    "error (its store could not be asked, on_store_error decided).",
+    "What each rule said to calls of a resource: allow, refuse, shadow_refuse (it only watches and would have refused). "
+    "Beside these, error: how many of them on_store_error decided, because the store could not be asked.",
     ("resource", "rule", "outcome"),
     names=2,
 )
@@ -79,6 +81,22 @@ BULKHEAD_CAPACITY: Final = Metric(
     ("bulkhead",),
     names=1,
     merge="livesum",
+)
+BULKHEAD_FULLEST: Final = Metric(
+    "guardrail_bulkhead_fullest",
+    "gauge",
+    "Places taken in the fullest bulkhead of this name: of all keys, in any process.",
+    ("bulkhead",),
+    names=1,
+    merge="livemax",
+)
+BULKHEAD_MAX_CONCURRENT: Final = Metric(
+    "guardrail_bulkhead_max_concurrent",
+    "gauge",
+    "Places that each bulkhead of this name has: those of one key, in one process.",
+    ("bulkhead",),
+    names=1,
+    merge="livemax",
 )
 QUEUE_WAIT: Final = Metric(
     "guardrail_queue_wait_seconds",
@@ -123,6 +141,13 @@ RELOADED: Final = Metric(
     "When the rules in force were taken up, in seconds since 1970.",
     merge="max",
 )
+RELOAD_SUCCESSFUL: Final = Metric(
+    "guardrail_rules_last_reload_successful",
+    "gauge",
+    "1 where the last rules that were seen are in force; 0 where they could not be used (in any process).",
+    merge="livemin",
+    rest=1,
+)
 RELOAD_FAILURES: Final = Metric(
     "guardrail_rules_reload_failures",
     "counter",
@@ -137,6 +162,8 @@ CALLS: Final = Metric(
 )
 
 METRICS: Final = (
-    *(DECISIONS, BREAKER_STATE, BREAKER_TRANSITIONS, BREAKER_CALLS, BULKHEAD_IN_USE, BULKHEAD_CAPACITY),
-    *(QUEUE_WAIT, STORE, STORE_ERRORS, STORE_FALLBACK, RULES, RELOADED, RELOAD_FAILURES, CALLS),
+    *(DECISIONS, BREAKER_STATE, BREAKER_TRANSITIONS, BREAKER_CALLS),
+    *(BULKHEAD_IN_USE, BULKHEAD_CAPACITY, BULKHEAD_FULLEST, BULKHEAD_MAX_CONCURRENT),
+    *(QUEUE_WAIT, STORE, STORE_ERRORS, STORE_FALLBACK),
+    *(RULES, RELOADED, RELOAD_SUCCESSFUL, RELOAD_FAILURES, CALLS),
 )

@@ -84,6 +84,8 @@ def _bulkheads(bulkheads: BulkheadRuleSnapshot) -> Iterator[Point]:
     name = (bulkheads.rule,)
     yield Point(metrics.BULKHEAD_IN_USE, name, bulkheads.in_use)
     yield Point(metrics.BULKHEAD_CAPACITY, name, bulkheads.capacity * max(1, bulkheads.count))
+    yield Point(metrics.BULKHEAD_FULLEST, name, bulkheads.fullest)
+    yield Point(metrics.BULKHEAD_MAX_CONCURRENT, name, bulkheads.capacity)
 
 
 def _store(store: StoreSnapshot) -> Iterator[Point]:
@@ -97,4 +99,5 @@ def _store(store: StoreSnapshot) -> Iterator[Point]:
 def _reload(reload: ReloadSnapshot) -> Iterator[Point]:
     yield Point(metrics.RULES, (reload.revision,), 1)
     yield Point(metrics.RELOADED, (), reload.at)
+    yield Point(metrics.RELOAD_SUCCESSFUL, (), int(reload.error is None))
     yield Point(metrics.RELOAD_FAILURES, (), reload.failures)

@@ -47,7 +47,7 @@ class Writer:
         self._start()
 
     def hide(self, guard: Seen | None) -> None:
-        """Write them no more. What was counted stays, gauges go back to 0."""
+        """Write them no more. What was counted stays, gauges rest."""
         for name in self.sources.remove(guard):
             with self._writing:
                 self._files.write(name, {})
