@@ -6,7 +6,7 @@ Prints:
     ann: 200 200 429
     bob: 200 200 429
     nobody: 200 429
-    and why: 1/h exceeded by rule 'strangers'; retry after 3600 s
+    and why: 1/h exceeded by rule 'strangers'; come back in 3600 s
 """
 
 import sys
@@ -88,4 +88,5 @@ elif __name__ == "__main__":
     for name, times in (("ann", 3), ("bob", 3), ("", 2)):
         answers = [client.get(f"/orders/{number}/", headers={"X-User": name}) for number in range(times)]
         print(f"{name or 'nobody'}:", *(answer.status_code for answer in answers))
-    print("and why:", answers[-1].json()["detail"])
+    why = answers[-1].json()["detail"].partition(";")[0]
+    print(f"and why: {why}; come back in {answers[-1]['Retry-After']} s")

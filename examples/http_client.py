@@ -7,7 +7,7 @@ Prints:
     request 1: 200
     request 2: 200
     request 3: 429
-    request 4: client GET 127.0.0.1: the other side's limit exceeded by rule 'Retry-After'; come back in 1 s
+    request 4: client GET 127.0.0.1: asked by its Retry-After to stay away; come back in 1 s
     request 5: 200
     5 requests made, 4 reached the service
 """

@@ -67,6 +67,15 @@ def test_a_refusal_can_be_copied(copied):
     assert (RateLimited, DECISION) == (type(again), again.decision)
 
 
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda refused: pickle.loads(pickle.dumps(refused))])
+@pytest.mark.parametrize("is_outgoing", [False, True])
+def test_a_copy_knows_whether_it_was_a_call_of_this_service_that_was_refused(copied, is_outgoing):
+    refused = RateLimited("orders.create", DECISION)
+    assert not refused.is_outgoing
+    refused.is_outgoing = is_outgoing
+    assert is_outgoing is copied(refused).is_outgoing
+
+
 PROBLEMS = [
     (Problem("burst must be at least 1, got 0"), "burst must be at least 1, got 0"),
     (Problem("no rules", "rules/"), "rules/: no rules"),

@@ -8,6 +8,7 @@ import grpc
 
 from guardrail import Refused
 from guardrail.admission.ambient import around
+from tests.adapters.client_fakes import Far, client_of
 
 IN_TIME_S = 20
 
@@ -19,6 +20,13 @@ def eventually(happened, what="it to happen"):
         assert time.monotonic() < until, f"waited for {what} in vain"
         time.sleep(0.005)
     return True
+
+
+def call_twice(guard):
+    """Call another service, over a client that a guard watches."""
+    with client_of(guard, Far(), resource="payments") as client:
+        for _ in range(2):
+            client.get("https://api.example.com/")
 
 
 def in_threads(log):
@@ -44,6 +52,9 @@ def in_threads(log):
         context.set_trailing_metadata((("x-mine", "1"),))
         with log.inner.enter(request.decode()), log.inner.enter(request.decode()):
             return b""
+
+    def behind(request, context):
+        return call_twice(log.inner)
 
     def fan_out(request, context):
         failed = [ValueError("a bug")] if request == b"bug" else []
@@ -110,6 +121,9 @@ def in_tasks(log):
         context.set_trailing_metadata((("x-mine", "1"),))
         async with log.inner.enter(request.decode()), log.inner.enter(request.decode()):
             return b""
+
+    async def behind(request, context):
+        return call_twice(log.inner)
 
     async def fan_out(request, context):
         async def one():

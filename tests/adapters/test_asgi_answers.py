@@ -10,8 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
-from guardrail import RateLimited, Refused
+from guardrail import Guard, RateLimited, Refused
 from guardrail.adapters.asgi import GuardMiddleware
+from guardrail.adapters.escapes import as_outgoing
 from tests.adapters.wire import PER_CLIENT, call, guard_of, hello, http
 
 FULL = {"name": "places", "resource": "**", "kind": "bulkhead", "max_concurrent": 1}
@@ -44,6 +45,19 @@ def once(guard):
         await hello(scope, receive, send)
 
     return app
+
+
+def test_a_store_that_is_away_is_not_the_clients_doing():
+    rule = {**PER_CLIENT, "on_store_error": "deny"}
+    with Guard([rule], store="redis://127.0.0.1:1") as guard:
+        wire = call(GuardMiddleware(hello, guard), http())
+    problem = json.loads(wire.body)
+    assert [503, "1"] == [wire.status, wire.headers["retry-after"]]
+    assert "ratelimit" not in wire.headers
+    assert ["temporary-reduced-capacity", "Service Unavailable", 503, "store_unavailable"] == [
+        problem["type"].partition("#")[2],
+        *(problem[name] for name in ("title", "status", "reason")),
+    ]
 
 
 def test_an_allowed_request_is_told_what_is_left():
@@ -208,8 +222,10 @@ class TestARefusalThatEscapesFromTheApp:
         )
 
         async def app(scope, receive, send):
-            with guard.enter("client GET intranet.example"):
-                await hello(scope, receive, send)
+            permit = guard.try_enter("client GET intranet.example")
+            if not permit:
+                raise as_outgoing(permit.refusal())  # as the adapters of clients do
+            await hello(scope, receive, send)
 
         wire = refused(GuardMiddleware(app, guard))
         assert [503, "60"] == [wire.status, wire.headers["retry-after"]]

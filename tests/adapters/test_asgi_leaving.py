@@ -106,6 +106,14 @@ def test_an_error_behind_the_error_page_of_starlette_is_judged_by_its_name_and_t
     assert expected == votes(guard, "backend/GET")
 
 
+@pytest.mark.parametrize("failures", ["http.5xx", "http.500", "ValueError"])
+def test_an_error_that_is_left_to_the_server_counts_with_the_page_that_it_makes(failures):
+    guard = guard_of({**BREAKER, "failures": [failures]})
+    with pytest.raises(ValueError, match="no"):
+        call(GuardMiddleware(app_with(0, error=ValueError("no")), guard), http())
+    assert votes(guard) == (0, 1)
+
+
 def test_a_status_can_be_listed_as_a_failure():
     guard = guard_of({**BREAKER, "failures": ["http.429"]})
     for status in (429, 500):

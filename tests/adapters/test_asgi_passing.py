@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from guardrail.adapters.asgi import GuardMiddleware
-from tests.adapters.wire import PER_CLIENT, Wire, call, guard_of, http, inside, websocket
+from tests.adapters.wire import PER_CLIENT, Wire, call, guard_of, hello, http, inside, websocket
 
 PLACES = {"name": "places", "resource": "**", "kind": "bulkhead", "max_concurrent": 1}
 START = {"type": "http.response.start", "status": 200, "headers": []}
@@ -60,7 +60,7 @@ def test_the_body_of_a_request_is_left_to_the_app():
 def test_a_refused_upload_is_not_read():
     guard = guard_of(PLACES)
     with guard.enter("x"):
-        wire = call(GuardMiddleware(None, guard), http(method="POST"))
+        wire = call(GuardMiddleware(hello, guard), http(method="POST"))
     assert ["sent http.response.start", "sent http.response.body"] == wire.events
 
 

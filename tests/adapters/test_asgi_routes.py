@@ -228,6 +228,8 @@ def test_a_server_may_have_many_apps():
     names = [seen.name(f"/{number}", app=Starlette(routes=[Route("/{x}", endpoint)])) for number in range(100)]
     assert {"GET /{x}"} == set(names)
     assert len(seen.app._tables._tables) <= 32
+    one, other = (Starlette(routes=[Route(f"/{{{name}}}", endpoint)]) for name in "xy")
+    assert ["GET /{x}", "GET /{y}", "GET /{x}"] == [seen.name("/1", app=app) for app in (one, other, one)]
 
 
 def test_what_a_mount_does_not_have_goes_to_no_later_route():

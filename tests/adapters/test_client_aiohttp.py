@@ -246,8 +246,9 @@ WRONG = [
     ({"hold": "no"}, ValueError, "hold must be all, retry-after or off, got 'no'"),
     ({"max_hold": "5 parsecs"}, ValueError, "max_hold must"),
     ({"guard": 10}, TypeError, "guard must be a Guard"),
-    ({"resource": 10}, TypeError, "resource must be a callable"),
+    ({"resource": 10}, TypeError, "resource must be a name"),
     ({"user": 10}, TypeError, "user must be a callable"),
+    ({"gaurd": None}, TypeError, "GuardMiddleware has no option 'gaurd'; did you mean 'guard'"),
 ]
 
 

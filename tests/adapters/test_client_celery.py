@@ -7,10 +7,12 @@ import pytest
 from celery import Celery, chain
 from celery.contrib.testing.worker import start_worker
 from celery.exceptions import Reject
+from kombu.utils import json
 
 from guardrail import BulkheadFull, Guard, RateLimited
 from guardrail.adapters.celery import LONGEST, RetryRefused, countdown, postponed, retry_refused
 from guardrail.testing import FakeClock
+from tests.adapters.client_fakes import Far, client_of
 
 PATIENCE = 20.0
 RULES = [
@@ -245,3 +247,14 @@ def test_a_wrong_option_fails_at_once_by_its_name(most, error):
         retry_refused(max_refusals=most)
     with pytest.raises(error, match="max_refusals must be"):
         type("Wrong", (RetryRefused,), {"max_refusals": most})
+
+
+def test_what_another_service_has_asked_for_reads_the_same_in_the_result_of_a_task():
+    far = Far((429, {"Retry-After": "30"}))
+    with Guard(clock=FakeClock()) as guard, client_of(guard, far) as client:
+        client.get("https://api.example.com/")
+        with pytest.raises(RateLimited) as caught:
+            client.get("https://api.example.com/")
+    decision = caught.value.decision
+    again = json.loads(json.dumps(decision))
+    assert (decision, decision.sentence()) == (again, again.sentence())

@@ -1,5 +1,6 @@
 """Resources are left alone for as long as the other side has asked."""
 
+import pickle
 import threading
 
 import httpx
@@ -22,9 +23,11 @@ def test_a_429_holds_its_resource_back_until_retry_after(clock):
     with Guard(clock=clock, listeners=[heard]) as guard, client_of(guard, far) as client:
         assert 429 == client.get("https://api.example.com/a").status_code
         clock.advance(10)
-        with pytest.raises(RateLimited, match="retry after 20 s") as caught:
+        said = "client GET api.example.com: asked by its Retry-After to stay away; retry after 20 s"
+        with pytest.raises(RateLimited, match=f"^{said}$") as caught:
             client.get("https://api.example.com/b")
         assert ("Retry-After", "rate", 20.0) == (caught.value.rule, caught.value.reason, caught.value.retry_after)
+        assert (said, True) == (str(pickle.loads(pickle.dumps(caught.value))), caught.value.is_outgoing)
         assert 200 == client.get("https://other.example.com/").status_code
         clock.set_us((NOW + 30) * 1_000_000 - 1)
         with pytest.raises(RateLimited) as caught:
@@ -111,7 +114,7 @@ def test_a_call_that_queued_while_its_resource_was_held_back_does_not_go_out():
             try:
                 client.get(f"https://api.example.com{path}")
             except RateLimited as error:
-                refused.append(error.rule)
+                refused.append((error.rule, error.is_outgoing))
 
         threads = [threading.Thread(target=call, args=[path]) for path in ("/1", "/2")]
         threads[0].start()
@@ -122,7 +125,7 @@ def test_a_call_that_queued_while_its_resource_was_held_back_does_not_go_out():
         go_on.set()
         for thread in threads:
             thread.join()
-        assert (["/1"], ["Retry-After"]) == (seen, refused)
+        assert (["/1"], [("Retry-After", True)]) == (seen, refused)
         assert not in_use(guard)
 
 

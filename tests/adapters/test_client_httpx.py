@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from guardrail import BreakerOpen, Guard, RateLimited
+from guardrail import BreakerOpen, Guard, RateLimited, attributes
 from guardrail.adapters import httpx as ours
 from guardrail.adapters import httpx2 as ours2
 from guardrail.default import substituted
@@ -106,7 +106,11 @@ def test_a_user_hook_that_fails_means_no_user(clock, caplog):
         client.get("https://api.example.com/")
         with pytest.raises(RateLimited):
             client.get("https://api.example.com/")
-    assert "user= hook failed" in caplog.text
+        with pytest.raises(RateLimited):
+            client.get("https://api.example.com/")
+    assert [("guardrail.clients", "WARNING")] == [(record.name, record.levelname) for record in caplog.records]
+    assert "<lambda>" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_an_answer_of_500_and_an_error_are_failures_and_a_429_is_none(clock):
@@ -140,14 +144,29 @@ WRONG = [
     ({"max_hold": "5 parsecs"}, ValueError, "max_hold must"),
     ({"max_hold": 0}, ValueError, "max_hold must be more than 0"),
     ({"max_hold": "-5s"}, ValueError, "max_hold must not be negative"),
-    ({"guard": "rules.yaml"}, TypeError, "guard must be a Guard"),
+    ({"guard": "rules/"}, TypeError, "GuardTransport takes a transport and a Guard, got 'rules/'$"),
+    ({"transport": "rules/"}, TypeError, "GuardTransport takes a transport and a Guard, got 'rules/'$"),
     ({"user": "u1"}, TypeError, "user must be a callable"),
-    ({"resource": "orders"}, TypeError, "resource must be a callable"),
+    ({"user": lambda: "u1"}, TypeError, "user must take one argument, the request, got <function <lambda>"),
+    ({"resource": lambda method, url: "orders"}, TypeError, "resource must take one argument, the request, got"),
+    (
+        {"resource": 5},
+        TypeError,
+        "resource must be a name, a callable over the request, or a mapping of URL patterns, got 5",
+    ),
+    ({"resource": ""}, TypeError, "resource must be a name"),
+    (
+        {"resource": {"/v1/orders/*": "/v1/orders/{id}"}},
+        ValueError,
+        r"resource: a URL pattern begins with a host, such as api.example.com/v1/\*, got '/v1/orders/\*'",
+    ),
+    ({"resource": {"GET https:///v1": "/v1"}}, ValueError, "a URL pattern begins with a host"),
     ({"resource": {"api.example.com/**/x": "orders"}}, ValueError, r"resource: a URL pattern must have \*\* only"),
     ({"resource": {"": "orders"}}, TypeError, "resource must map URL patterns"),
     ({"resource": {"api.example.com": 3}}, TypeError, "resource must map URL patterns"),
-    ({"transport": 3}, TypeError, "transport must have handle_"),
-    ({"max_hodl": "5m"}, TypeError, "max_hodl"),
+    ({"transport": 3}, TypeError, "GuardTransport takes a transport and a Guard, got 3$"),
+    ({"max_hodl": "5m"}, TypeError, "^(Async)?GuardTransport has no option 'max_hodl'; did you mean 'max_hold'"),
+    ({"transprot": None}, TypeError, "GuardTransport has no option 'transprot'; did you mean 'transport'"),
 ]
 
 
@@ -165,7 +184,67 @@ def test_the_twins_read_alike():
 
 
 def test_a_transport_of_the_other_kind_is_refused():
-    with pytest.raises(TypeError, match="there is AsyncGuardTransport"):
+    with pytest.raises(TypeError, match="takes a transport and a Guard, got .*; for that there is AsyncGuardTransport"):
         ours.GuardTransport(httpx.AsyncHTTPTransport())
-    with pytest.raises(TypeError, match="there is GuardTransport"):
+    with pytest.raises(TypeError, match="takes a transport and a Guard, got .*; for that there is GuardTransport"):
         ours.AsyncGuardTransport(httpx.HTTPTransport())
+
+
+def test_there_is_one_transport_and_one_guard():
+    far = httpx.MockTransport(Far())
+    with Guard() as guard:
+        for pair in [(guard, guard), (far, far)]:
+            with pytest.raises(TypeError, match="GuardTransport takes a transport and a Guard, got .* and "):
+                ours.GuardTransport(*pair)
+
+
+def test_one_name_may_stand_for_all_requests(clock):
+    with Guard([{**QUOTA, "resource": "payments"}], clock=clock) as guard:
+        with client_of(guard, Far(), resource="payments") as client:
+            client.get("https://api.example.com/")
+            client.post("https://other.example.com/")
+            with pytest.raises(RateLimited) as caught:
+                client.get("https://api.example.com/")
+    assert "payments" == caught.value.resource
+
+
+def test_users_of_whom_rules_name_a_part_are_told_apart(clock):
+    asked = []
+
+    def who(request):
+        asked.append(request.headers["x-user"])
+        return {"id": asked[-1], "plan": {"name": "gold"}}
+
+    rules = [{**QUOTA, "name": key, "rate": "1/min", "key": ["user.id", key]} for key in ("user", "user.plan.name")]
+    with Guard(rules, clock=clock) as guard, client_of(guard, Far(), user=who) as client:
+        for user in ("ann", "bob"):
+            assert 200 == client.get("https://api.example.com/", headers={"x-user": user}).status_code
+        with pytest.raises(RateLimited):
+            client.get("https://api.example.com/", headers={"x-user": "ann"})
+    assert ["ann", "bob", "ann"] == asked
+
+
+def test_what_a_request_lacks_is_not_that_of_the_request_served_around_it(clock):
+    """But who is served there counts where the call itself does not say."""
+    for key, is_shared in [("header.authorization", True), ("query.page", True), ("user", False), ("client.ip", False)]:
+        rule = {**QUOTA, "rate": "1/min", "key": key}
+        with Guard([rule], clock=clock) as guard, client_of(guard, Far()) as client:
+            with attributes({key: "ann"}):
+                client.get("https://api.example.com/")
+            with attributes({key: "bob"}):
+                if is_shared:
+                    with pytest.raises(RateLimited):
+                        client.get("https://api.example.com/")
+                else:
+                    client.get("https://api.example.com/")
+
+
+@pytest.mark.parametrize("resource", ["payments", None, "client GET api.example.com"])
+def test_a_refusal_says_that_it_was_a_call_of_this_service(clock, resource):
+    rules = [{**QUOTA, "resource": "**", "rate": "1/min"}]
+    with Guard(rules, clock=clock) as guard, client_of(guard, Far(), resource=resource) as client:
+        client.get("https://api.example.com/")
+        with pytest.raises(RateLimited) as caught:
+            client.get("https://api.example.com/")
+        assert caught.value.is_outgoing
+        assert not guard.try_enter(caught.value.resource).refusal().is_outgoing

@@ -158,8 +158,9 @@ WRONG = [
     ({"hold": "no"}, ValueError, "hold must be all, retry-after or off, got 'no'"),
     ({"max_hold": "5 parsecs"}, ValueError, "max_hold must"),
     ({"guard": 10}, TypeError, "guard must be a Guard"),
-    ({"resource": 10}, TypeError, "resource must be a callable"),
-    ({"pool_sizes": 10}, TypeError, "pool_sizes"),
+    ({"resource": 10}, TypeError, "resource must be a name"),
+    ({"pool_sizes": 10}, TypeError, "GuardAdapter has no option 'pool_sizes'; did you mean 'pool_maxsize'"),
+    ({"resourc": 10}, TypeError, "GuardAdapter has no option 'resourc'; did you mean 'resource'"),
 ]
 
 

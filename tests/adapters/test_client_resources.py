@@ -8,7 +8,7 @@ from guardrail.adapters.clients.resources import Naming, Outgoing
 
 
 def outgoing(url, method="GET", headers=None, user=None):
-    return Outgoing(f"{method} {url}", method, url, (headers or {}).get, user)
+    return Outgoing(f"{method} {url}", method, url, headers or {}, user)
 
 
 def name_of(url, method="GET", resource=None, rules=()):
@@ -92,24 +92,46 @@ def test_the_first_url_pattern_that_matches_names_the_template(method, url, name
 def test_a_callable_names_a_request_or_leaves_it_to_the_default():
     assert "orders" == name_of("https://api.example.com/", resource=lambda request: "orders")
     assert "client GET api.example.com" == name_of("https://api.example.com/", resource=lambda request: None)
-    with pytest.raises(TypeError, match="resource must return the name of a resource, such as 'client orders', got 3"):
-        name_of("https://api.example.com/", resource=lambda request: 3)
+
+
+def nameless(request):
+    """A hook that leaves it to the default."""
+    return ""
+
+
+@pytest.mark.parametrize("hook", [lambda request: 3, lambda request: 1 / 0, nameless])
+def test_a_hook_without_a_name_leaves_it_to_the_default(hook, caplog):
+    assert ["client GET api.example.com"] * 2 == [name_of("https://api.example.com/", resource=hook) for _ in range(2)]
+    levels = [(record.name, record.levelname) for record in caplog.records]
+    assert levels == ([("guardrail.clients", "WARNING")] if hook is not nameless else [])
 
 
 def test_attributes_are_made_when_they_are_asked_for():
     made = outgoing("https://api.example.com:8443/v1/a%20b?q=1&q=2&empty=", "PUT", {"x-tenant": "acme"}, lambda _: "u1")
-    assert {"method": "PUT", "host": "api.example.com", "path": "/v1/a%20b"} == dict(made)
-    assert 3 == len(made)
-    found = {name: made.get(name) for name in ("header.x-tenant", "query.q", "query.empty", "user")}
-    assert {"header.x-tenant": "acme", "query.q": "2", "query.empty": "", "user": "u1"} == found
-    missing = ["header.x-other", "query.other", "cookie.a", "arg.a", "user.name", ""]
+    everything = {
+        "method": "PUT",
+        "host": "api.example.com",
+        "path": "/v1/a%20b",
+        "user": "u1",
+        "header.x-tenant": "acme",
+        "query.q": "2",
+        "query.empty": "",
+    }
+    assert everything == dict(made)
+    assert 7 == len(made)
+    missing = ["cookie.a", "arg.a", "user.name", "path.id", "client.ip", ""]
     assert [None] * 6 == [made.get(name) for name in missing]
-    assert "query.other" not in made
+    assert "cookie.a" not in made
     assert None is outgoing("https://api.example.com/").get("user")
 
 
+def test_a_header_or_a_part_of_the_query_that_is_not_there_is_empty():
+    made = outgoing("https://api.example.com/")
+    assert ["", ""] == [made.get(name) for name in ("header.x-other", "query.other")]
+
+
 def test_a_query_of_endless_fields_is_none():
-    assert None is outgoing("https://api.example.com/?" + "a=1&" * 2000).get("query.a")
+    assert "" == outgoing("https://api.example.com/?" + "a=1&" * 2000).get("query.a")
 
 
 def test_memory_is_bounded_however_many_resources_are_held_back():

@@ -4,7 +4,6 @@ import asyncio
 import re
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpResponse
 from django.test import AsyncClient, Client, override_settings
 
@@ -183,6 +182,13 @@ def test_another_middleware_may_have_an_answer_of_its_own_to_it(get):
         assert votes() == (1, 0)
 
 
+@pytest.mark.parametrize(("expected", "others"), [((0, 1), []), ((1, 0), ["Apologizing"])])
+def test_an_error_that_another_middleware_has_an_answer_to_is_no_failure(get, expected, others):
+    with guarding({**BREAKER, "failures": ["KeyError"]}), among(*others):
+        get("/failing/")
+        assert expected == votes()
+
+
 @pytest.mark.parametrize(("expected", "ignored"), [((0, 1), []), ((0, 0), ["LookupError"])])
 def test_an_error_of_another_middleware_is_a_failure_by_its_name(get, expected, ignored, caplog):
     def stumble():
@@ -239,7 +245,11 @@ def test_exempt_paths_are_free(get):
 
 
 def test_on_refused_makes_the_answer(get):
-    for hook, status in ((lambda *_: HttpResponse("mine", status=420), 420), (lambda *_: None, 429), (lambda: 1, 429)):
+    for hook, status in (
+        (lambda *_: HttpResponse("mine", status=420), 420),
+        (lambda *_: None, 429),
+        (lambda *_: 1 / 0, 429),
+    ):
         with guarding({**PER_CLIENT, "rate": "1/min"}, on_refused=hook):
             answer = [get("/hello/"), get("/hello/")][1]
         assert [status, '"per-client";r=0;t=60', "60"] == [
@@ -253,14 +263,25 @@ def test_on_refused_makes_the_answer(get):
     ("given", "message"),
     [
         ({"header": "off"}, "GUARDRAIL has no option 'header'; did you mean 'headers'?"),
-        ({"guard": 5}, "guard must be a Guard"),
+        ({"guard": 5}, "GUARDRAIL: guard must be a Guard, or where one is found, got 5"),
+        ({"guard": "tests.adapters.django_project.view"}, "got <function view"),
         ({"guard": "tests.adapters.django_project.nothing"}, 'does not define a "nothing" attribute'),
+        (
+            {"guard": "rules/"},
+            "GUARDRAIL: guard must be a Guard, or where one is found, such as 'shop.guarding.guard', got 'rules/'",
+        ),
+        (somewhere, "GUARDRAIL must be a dict, got <guardrail.guard.Guard"),
+        ("rules/", "GUARDRAIL must be a dict, got 'rules/'"),
+        ({"headers": True}, "GUARDRAIL: headers must be ietf-10"),
+        ({"user": 5}, "GUARDRAIL: user must be a callable, got 5"),
+        ({"user": lambda: 5}, "GUARDRAIL: user must take one argument, the request, got"),
+        ({"metrics": "metrics"}, "GUARDRAIL: metrics must be a path that begins with a '/'"),
     ],
 )
 def test_a_wrong_setting_fails_when_django_starts(given, message):
     with (
         override_settings(GUARDRAIL=given),
-        pytest.raises((TypeError, ImportError, ImproperlyConfigured), match=re.escape(message)),
+        pytest.raises((TypeError, ValueError, ImportError), match=re.escape(message)),
     ):
         GuardMiddleware(view)
 

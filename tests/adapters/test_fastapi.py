@@ -1,14 +1,17 @@
 """FastAPI: one line guards an app; users come from a dependency; the document says what may be answered."""
 
 import json
+import re
 from typing import Annotated
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, WebSocket
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import PlainTextResponse, StreamingResponse
+from starlette.applications import Starlette
 
 from guardrail import Refused
+from guardrail.adapters.asgi import GuardMiddleware
 from guardrail.adapters.fastapi import install
 from tests.adapters.wire import PER_CLIENT, call, guard_of, http, inside, websocket
 
@@ -260,6 +263,61 @@ def test_the_document_says_what_may_be_answered():
 def test_a_wrong_option_fails_at_once(options, message):
     with pytest.raises(TypeError, match=message):
         install(FastAPI(), guard_of(), **options)
+
+
+@pytest.mark.parametrize(
+    ("app", "message"),
+    [
+        (APIRouter(), "app must be a FastAPI app, got APIRouter; guard the app that includes it"),
+        (
+            Starlette(),
+            "app must be a FastAPI app, got Starlette; write app.add_middleware(GuardMiddleware, guard=guard)",
+        ),
+        (guard_of(), "app must be a FastAPI app, got a Guard; the app comes first: install(app, guard)"),
+        (None, "app must be a FastAPI app, got None"),
+        (GuardMiddleware(FastAPI()), "app must be a FastAPI app, got GuardMiddleware"),
+    ],
+)
+def test_what_is_no_fastapi_app_is_left_alone(app, message):
+    before = dict(vars(app)) if hasattr(app, "user_middleware") else None
+    with pytest.raises(TypeError, match=re.escape(message)):
+        install(app, guard_of())
+    assert [] == getattr(app, "user_middleware", [])
+    assert before is None or before == vars(app)
+
+
+def test_a_dependency_that_can_never_be_called_is_named_once(caplog):
+    def who(request):
+        return request.headers["x-user"]
+
+    app = FastAPI()
+    install(app, guard_of({**PER_USER, "key": "user"}), user=who)
+    app.get("/")(lambda: "open")
+    with caplog.at_level("DEBUG", "guardrail.http"):
+        assert [200, 200, 429] == [get(app, "/", user).status for user in ("ann", "bob", "cid")]
+    assert ["WARNING", "DEBUG", "DEBUG"] == [one.levelname for one in caplog.records if one.name == "guardrail.http"]
+    assert "cannot be called with this request (query.request: Field required), so nobody knows" in caplog.text
+
+
+def test_a_dependency_that_turns_strangers_away_is_no_reason_to_warn(caplog):
+    app = app_with(guard_of(PER_USER), user=current_user)
+    assert get(app, "/api/v1/orders/1").status == 200
+    assert [] == [one.getMessage() for one in caplog.records]
+
+
+@pytest.mark.parametrize("failures", [["http.5xx"], ["http.500"], ["ValueError"], []])
+def test_an_endpoint_that_crashes_is_a_failure_of_every_name(failures):
+    guard = guard_of({**BREAKER, "failures": failures} if failures else BREAKER)
+    app = FastAPI()
+    install(app, guard)
+
+    @app.get("/")
+    def crash():
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        get(app, "/")
+    assert guard.breakers["backend/GET"].state == "open"
 
 
 def test_an_app_that_has_started_cannot_be_guarded_any_more():

@@ -52,6 +52,29 @@ def test_the_full_template_is_the_name(expected, method, path):
     assert names == [(expected, "17" if "order}" in expected else None)]
 
 
+@pytest.mark.parametrize(
+    ("state", "answer", "failures"),
+    [
+        ("open", None, ["ValueError"]),
+        ("open", None, ["http.5xx"]),
+        ("open", ("broken", 503), ["ValueError"]),
+        ("closed", ("never mind", 200), ["ValueError"]),  # the app has dealt with it
+    ],
+)
+def test_an_error_that_flask_makes_a_page_for_is_judged_by_its_name_and_the_status(state, answer, failures):
+    guard = guard_of({**BREAKER, "failures": failures})
+    app = app_for(guard)
+    if answer is not None:
+        app.register_error_handler(500, lambda error: answer)
+
+    @app.get("/crash")
+    def crash():
+        raise ValueError
+
+    serve(app, create_environ("/crash"))
+    assert guard.breakers["backend/GET"].state == state
+
+
 def test_a_refusal_that_a_view_lets_escape_is_answered_and_no_vote():
     guard = guard_of(BREAKER)
     app = app_for(guard)

@@ -167,8 +167,8 @@ def test_refusals_in_a_group_are_answered_as_one_and_with_a_bug_among_them_as_th
 def test_a_refused_call_of_the_service_itself_is_not_the_fault_of_its_caller(kind, log):
     log.inner = Guard([{"name": "inner", "kind": "limit", "resource": "**", "rate": "1/min"}], clock=FakeClock())
     with guarded(kind, Guard(), log) as client:
-        error = error_of(lambda: client.unary("refuse", b"client /pkg.Other/Call"))
-    assert grpc.StatusCode.UNAVAILABLE == error.code()
+        error = error_of(lambda: client.unary("behind"))
+    assert (grpc.StatusCode.UNAVAILABLE, True) == (error.code(), "payments" in error.details())
 
 
 def test_what_rules_may_ask_is_there_for_decorators_in_handlers(kind, log):

@@ -1,25 +1,28 @@
-"""Hooks of a service that are async where nobody waits, that raise, or that return rubbish; and errors it was refused by."""
+"""Hooks of a service that are async where nobody waits, that raise, that return rubbish or that cannot be called."""
 
-import asyncio
+import inspect
+import logging
 import re
+from operator import attrgetter
 
 import httpx as library
 import pytest
-from grpc import RpcError
 
-from guardrail import BreakerOpen, BulkheadFull, RateLimited
 from guardrail.adapters import asgi, grpc, httpx, wsgi
 from guardrail.adapters.grpc.attributes import ServedAttributes
 from guardrail.adapters.grpc.options import EXEMPT, checked
-from guardrail.adapters.hooks import refusal_of
+from guardrail.adapters.hooks import checked_hook
 from guardrail.admission.call import key_of
-from guardrail.core.verdict import Decision, Verdict
 from guardrail.errors import Refused
 from tests.adapters.test_wsgi import environ
 from tests.adapters.test_wsgi import serve as serve_wsgi
 from tests.adapters.wire import PER_CLIENT, call, guard_of, hello, http
 
 ONCE = {**PER_CLIENT, "rate": "1/min"}
+
+
+def page(environ, start_response):
+    """An app of WSGI."""
 
 
 async def later(*_):
@@ -57,9 +60,108 @@ def test_what_would_have_to_be_awaited_exempts_nothing_and_names_nothing():
     assert [200, 429] == asgi_statuses("ann", "ann", resource=soon)
 
 
-def test_the_log_says_that_a_hook_is_async(caplog):
-    asgi_statuses("ann", user=soon)
-    assert re.search("soon.* returned .*, which nobody can await here", caplog.messages[0])
+def over_asgi(**hooks):
+    guard = guard_of({**ONCE, "key": "user"})
+    return asgi.GuardMiddleware(hello, guard, **hooks), "guardrail.http", lambda app: call(app, http()).status
+
+
+def over_grpc(user):
+    found = checked(None, EXEMPT, user, None)
+    return (
+        found,
+        "guardrail.grpc",
+        lambda options: ServedAttributes("/pkg.Greeter/Hello", None, options.user).get("user"),
+    )
+
+
+def over_httpx(user):
+    guard = guard_of({**ONCE, "resource": "client GET api.example", "rate": "9/min", "key": "user"})
+    transport = httpx.GuardTransport(library.MockTransport(lambda _: library.Response(200)), guard, user=user)
+    return library.Client(transport=transport), "guardrail.clients", lambda client: client.get("http://api.example")
+
+
+EVERYWHERE = pytest.mark.parametrize("adapter", [over_asgi, over_grpc, over_httpx])
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("can_be_hashed", [False, True])
+def test_a_hook_that_fails_is_warned_of_once_by_its_name(adapter, can_be_hashed, caplog):
+    class Who:
+        if not can_be_hashed:
+            __hash__ = None
+
+        def __call__(self, _):
+            return 1 / 0
+
+    caplog.set_level(logging.DEBUG, "guardrail")
+    adapted, log, use = adapter(user=Who())
+    for _ in range(3):
+        use(adapted)
+    found = [(record.name, record.levelname) for record in caplog.records if "no answer" in record.message]
+    assert [(log, "WARNING"), (log, "DEBUG"), (log, "DEBUG")] == found
+    assert re.search(r"^<.*Who object .*> raised, so there is no answer", caplog.messages[0])
+    assert caplog.records[0].exc_info[0] is ZeroDivisionError
+
+
+@EVERYWHERE
+def test_the_log_says_once_that_a_hook_is_async(adapter, caplog):
+    def who(_):
+        return later()
+
+    adapted, log, use = adapter(user=who)
+    for _ in range(2):
+        use(adapted)
+    assert [(log, "WARNING")] == [(record.name, record.levelname) for record in caplog.records]
+    assert re.search("who.* returned .*, which nobody can await here", caplog.messages[0])
+
+
+def test_an_answer_that_cannot_be_made_is_warned_of_once(caplog):
+    app, log, use = over_asgi(on_refused=lambda scope, refused: 1 / 0)
+    assert [200, 429, 429] == [use(app) for _ in range(3)]
+    assert [(log, "WARNING")] == [(record.name, record.levelname) for record in caplog.records]
+
+
+@pytest.mark.parametrize("resource", [lambda _: 5, lambda _: 1 / 0])
+def test_a_hook_that_names_nothing_is_warned_of_once(resource, caplog):
+    app, log, use = over_asgi(resource=resource)
+    assert [200, 429, 429] == [use(app) for _ in range(3)]
+    assert [(log, "WARNING")] == [(record.name, record.levelname) for record in caplog.records]
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "words"),
+    [
+        *(
+            (lambda **hook: asgi.GuardMiddleware(hello, **hook), name, "the ")
+            for name in ("user", "exempt", "resource")
+        ),
+        *((lambda **hook: wsgi.GuardMiddleware(page, **hook), name, "the ") for name in ("user", "exempt", "resource")),
+        *((httpx.GuardTransport, name, "the request") for name in ("user", "resource")),
+        *((kind, "user", "the context or details of the call") for kind in (grpc.ServerGuard, grpc.ClientGuard)),
+        *((kind, "resource", "the method") for kind in (grpc.ServerGuard, grpc.ClientGuard)),
+    ],
+)
+@pytest.mark.parametrize("hook", [lambda: "ann", lambda request, user: "ann", lambda *, request: "ann"])
+def test_a_hook_that_cannot_be_called_is_a_wrong_option(make, name, words, hook):
+    with pytest.raises(TypeError, match=f"^{name} must take one argument, {words}.*, got <function <lambda>"):
+        make(**{name: hook})
+
+
+@pytest.mark.parametrize("make", [lambda hook: asgi.GuardMiddleware(hello, on_refused=hook)])
+def test_an_answer_is_made_of_the_request_and_the_refusal(make):
+    with pytest.raises(TypeError, match="^on_refused must take two arguments, the .* and the refusal, got <function"):
+        make(lambda request: None)
+
+
+@pytest.mark.parametrize("hook", [str, len, attrgetter("id"), lambda *_: 1, lambda one, two=2: 1, Later().__call__])
+def test_hooks_of_all_kinds_can_be_called(hook):
+    assert hook is checked_hook("user", hook, "the request", awaits=True)
+
+
+def test_a_hook_of_which_it_is_not_known_what_it_takes_is_taken():
+    with pytest.raises(ValueError, match="no signature"):
+        inspect.signature(min)
+    assert min is checked_hook("user", min, "the request")
 
 
 def test_an_object_may_be_an_async_hook():
@@ -72,7 +174,7 @@ def test_an_object_may_be_an_async_hook():
         (lambda **hook: asgi.GuardMiddleware(hello, **hook), "exempt"),
         (lambda **hook: asgi.GuardMiddleware(hello, **hook), "resource"),
         *(
-            (lambda **hook: wsgi.GuardMiddleware(None, **hook), name)
+            (lambda **hook: wsgi.GuardMiddleware(page, **hook), name)
             for name in ("user", "exempt", "resource", "on_refused")
         ),
         (httpx.GuardTransport, "user"),
@@ -184,65 +286,3 @@ def test_a_user_without_a_text_has_parts():
     for hook in (load, lambda scope: Bare()):
         app = asgi.GuardMiddleware(hello, guard_of({**ONCE, "key": "user.id"}), user=hook)
         assert [200, 429] == [call(app, http(client=(f"1.1.1.{number}", 1))).status for number in range(2)]
-
-
-def refusal(kind=RateLimited, retry_after=1.0):
-    verdict = Verdict("r", "limit", allowed=False, reason="rate", text="1/min", retry_after=retry_after)
-    return kind("orders", Decision.of((verdict,)))
-
-
-def caused_by(refused, kind=RpcError):
-    error = kind("no")
-    error.__cause__ = refused
-    return error
-
-
-SHORT, LONG, FOR_EVER = refusal(), refusal(BreakerOpen, 60.0), refusal(BulkheadFull, None)
-BUG, CANCELLED = ValueError("a bug"), asyncio.CancelledError()
-
-
-@pytest.mark.parametrize(
-    ("error", "found"),
-    [
-        (SHORT, SHORT),
-        (BUG, None),
-        (CANCELLED, None),
-        (caused_by(SHORT), SHORT),
-        (RpcError("no"), None),
-        (caused_by(SHORT, ValueError), None),
-        (caused_by(BUG), None),
-        (ExceptionGroup("", [SHORT]), SHORT),
-        (ExceptionGroup("", [SHORT, BUG]), None),
-        (ExceptionGroup("", [BUG]), None),
-        (ExceptionGroup("", [SHORT, LONG, SHORT]), LONG),
-        (ExceptionGroup("", [LONG, FOR_EVER, SHORT]), FOR_EVER),
-        (ExceptionGroup("", [SHORT, ExceptionGroup("", [ExceptionGroup("", [LONG])])]), LONG),
-        (ExceptionGroup("", [SHORT, ExceptionGroup("", [BUG])]), None),
-        (ExceptionGroup("", [SHORT, caused_by(LONG)]), LONG),
-        (BaseExceptionGroup("", [CANCELLED, SHORT]), SHORT),
-        (BaseExceptionGroup("", [CANCELLED]), None),
-        (BaseExceptionGroup("", [SHORT, KeyboardInterrupt()]), None),
-        (BaseExceptionGroup("", [SHORT, SystemExit()]), None),
-    ],
-)
-def test_an_error_comes_down_to_a_refusal_if_nothing_else_is_in_it(error, found):
-    assert found is refusal_of(error)
-
-
-def test_of_refusals_that_last_equally_long_the_first_speaks():
-    first, second = refusal(), refusal()
-    assert first is refusal_of(ExceptionGroup("", [first, ExceptionGroup("", [second])]))
-
-
-def test_a_group_of_tasks_comes_down_to_the_refusal_that_ended_it():
-    async def refused():
-        raise SHORT
-
-    async def main():
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(asyncio.Event().wait())
-            tasks.create_task(refused())
-
-    with pytest.raises(ExceptionGroup) as caught:
-        asyncio.run(main())
-    assert SHORT is refusal_of(caught.value)

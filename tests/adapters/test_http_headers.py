@@ -36,6 +36,12 @@ def test_a_window_below_a_second_is_left_out():
     assert fields("ietf-10", Standing("a", 5, 4, 1, 999_999))["RateLimit-Policy"] == '"a";q=5'
 
 
+def test_numbers_that_structured_fields_cannot_hold_are_cut_off():
+    style, one = HeaderStyle("ietf-10"), Standing("a", 2**53, 2**53, 5, 5)
+    expected = [(b"ratelimit", b'"a";r=%d;t=1' % LARGEST), (b"ratelimit-policy", b'"a";q=%d' % LARGEST)]
+    assert expected == style.raw_fields([one], now_us)
+
+
 def test_legacy_headers_show_the_limit_with_the_least_left_and_when_it_is_whole_again():
     found = fields("legacy", Standing("a", 100, 60, 5, 5), Standing("b", 10, 3, 1_500_000, 5))
     assert {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "3", "X-RateLimit-Reset": "1700000002"} == found

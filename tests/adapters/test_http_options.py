@@ -32,14 +32,28 @@ from tests.adapters.wire import hello
         ({"exempt": ["HEAD /healthz"]}, "exempt: a method is one that names of calls have"),
         ({"exempt": ["/**/healthz"]}, "exempt: must have ** only as its last segment"),
         ({"user": "u1"}, "user must be a callable, got 'u1'"),
-        ({"resource": 5}, "resource must be a callable, got 5"),
+        ({"resource": 5}, "resource must be a text, such as 'shop', or a callable over the ASGI scope, got 5"),
+        ({"resource": ""}, "resource must be a text, such as 'shop', or a callable over the ASGI scope, got ''"),
+        ({"user": lambda: "u1"}, "user must take one argument, the ASGI scope, got <function"),
+        ({"exempt": lambda scope, more: True}, "exempt must take one argument, the ASGI scope, got <function"),
+        (
+            {"on_refused": lambda refused: None},
+            "on_refused must take two arguments, the ASGI scope and the refusal, got",
+        ),
+        ({"metrics": "metrics"}, "metrics must be a path that begins with a '/', such as '/metrics', got 'metrics'"),
+        ({"metrics": True}, "metrics must be a path, such as '/metrics', or None, got True"),
+        ({"app": None}, "app must be an ASGI app, got None"),
+        ({"app": Guard()}, "app must be an ASGI app, got a Guard; the app comes first: GuardMiddleware(app, guard)"),
         ({"on_refused": {}}, "on_refused must be a callable, got {}"),
-        ({"guard": "rules.yaml"}, "guard must be a Guard, or None for the default one, got 'rules.yaml'"),
+        (
+            {"guard": "rules.yaml"},
+            "guard must be a Guard, such as Guard('rules/'), or None for the default one, got 'rules.yaml'",
+        ),
     ],
 )
 def test_a_wrong_option_is_named(options, message):
     with pytest.raises((TypeError, ValueError), match=re.escape(message)):
-        GuardMiddleware(hello, **options)
+        GuardMiddleware(**{"app": hello, **options})
 
 
 def test_the_environment_names_proxies_where_the_code_does_not(monkeypatch):

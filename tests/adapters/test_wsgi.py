@@ -263,7 +263,12 @@ def test_on_refused_makes_the_answer():
         start_response("420 Calm", [("Retry-After", "1")])
         return [b"mine"]
 
-    for hook, status in ((lambda *_: mine, "420"), (lambda *_: None, "429"), (lambda *_: 5, "429"), (lambda: 1, "429")):
+    for hook, status in (
+        (lambda *_: mine, "420"),
+        (lambda *_: None, "429"),
+        (lambda *_: 5, "429"),
+        (lambda *_: 1 / 0, "429"),
+    ):
         app = GuardMiddleware(hello, guard_of(ONCE), on_refused=hook)
         wire = [serve(app), serve(app)][1]
         assert [status, '"per-client";r=0;t=60'] == [wire.status[:3], wire.headers["RateLimit"]]

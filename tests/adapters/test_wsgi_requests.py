@@ -124,11 +124,18 @@ def test_without_a_guard_the_default_one_of_the_moment_decides():
         ({"headers": "ietf"}, "headers must be ietf-10, legacy, both or off, got 'ietf'"),
         ({"exempt": ["healthz"]}, "exempt: a path begins with a '/', got 'healthz'"),
         ({"user": "u1"}, "user must be a callable, got 'u1'"),
-        ({"resource": 5}, "resource must be a callable, got 5"),
+        ({"resource": 5}, "resource must be a text, such as 'shop', or a callable over the WSGI environ, got 5"),
+        ({"user": lambda: "u1"}, "user must take one argument, the WSGI environ, got <function"),
+        ({"metrics": ""}, "metrics must be a path that begins with a '/', such as '/metrics', got ''"),
+        ({"app": None}, "app must be a WSGI app, got None"),
+        ({"app": guard_of()}, "app must be a WSGI app, got a Guard; the app comes first: GuardMiddleware(app, guard)"),
         ({"on_refused": {}}, "on_refused must be a callable, got {}"),
-        ({"guard": "rules.yaml"}, "guard must be a Guard, or None for the default one, got 'rules.yaml'"),
+        (
+            {"guard": "rules.yaml"},
+            "guard must be a Guard, such as Guard('rules/'), or None for the default one, got 'rules.yaml'",
+        ),
     ],
 )
 def test_a_wrong_option_fails_when_the_middleware_is_built(options, message):
     with pytest.raises((TypeError, ValueError), match=re.escape(message)):
-        GuardMiddleware(hello, **options)
+        GuardMiddleware(**{"app": hello, **options})

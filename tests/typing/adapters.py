@@ -126,6 +126,7 @@ httpx.Client(transport=guardrail.adapters.httpx.GuardTransport(guard, httpx.HTTP
 httpx.AsyncClient(transport=guardrail.adapters.httpx.AsyncGuardTransport(httpx.AsyncHTTPTransport(), guard))
 guardrail.adapters.httpx.GuardTransport(resource=named, hold="retry-after", max_hold="2m", user=lambda request: "u1")
 guardrail.adapters.httpx.GuardTransport(resource={"api.example.com/v1/*": "/v1/{id}"}, max_hold=30)
+guardrail.adapters.httpx.AsyncGuardTransport(guard=guard, resource="client payments", user=None)
 httpx2.Client(transport=guardrail.adapters.httpx2.GuardTransport(httpx2.HTTPTransport(), guard))
 httpx2.AsyncClient(transport=guardrail.adapters.httpx2.AsyncGuardTransport(guard=guard, hold="off"))
 
@@ -133,7 +134,8 @@ session = requests.Session()
 session.mount("https://", guardrail.adapters.requests.GuardAdapter(guard, hold="all", pool_maxsize=20, max_retries=2))
 
 
-async def fetch() -> bytes:
+async def fetch(refused: Refused) -> bytes:
+    assert_type(refused.is_outgoing, bool)
     middleware = guardrail.adapters.aiohttp.GuardMiddleware(guard, max_hold="1m")
     async with aiohttp.ClientSession(middlewares=[middleware]) as session, session.get("https://example.com") as answer:
         return await answer.read()

@@ -12,17 +12,18 @@ from __future__ import annotations
 import sys
 from asyncio import CancelledError
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from aiohttp import ClientConnectionError
 
-from guardrail.adapters.clients.calls import ClientCall, Egress, Holding
+from guardrail.adapters.clients.calls import ClientCall, Egress
+from guardrail.adapters.clients.options import options_of
+from guardrail.adapters.guards import checked_guard
 
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, StreamReader
 
-    from guardrail.adapters.clients.resources import Resource, User
-    from guardrail.decorators.options import Duration
+    from guardrail.adapters.clients.options import ClientOptions
     from guardrail.guard import Guard
 
 __all__ = ["GuardMiddleware"]
@@ -33,13 +34,7 @@ class GuardMiddleware:
 
     Args:
         guard: Whose rules count; default: the default guard, looked up at each call.
-        resource: Names a request: a callable over it (None: the default), or a mapping such as
-            `{"api.example.com/v1/orders/*": "/v1/orders/{id}"}`, whose values are resources or, from `/` on, the path
-            behind `client GET api.example.com`. By default a request is `client GET api.example.com`.
-        user: Tells the attribute `user` of a request.
-        hold: What an answer may say to hold its resource back until then: `all` (`Retry-After` of a 429 or 503, and the
-            RateLimit fields), `retry-after` (that field alone) or `off`.
-        max_hold: The longest that one answer holds its resource back.
+        options: Those of `guardrail.adapters.clients.options.ClientOptions`: `resource`, `user`, `hold`, `max_hold`.
 
     Raises:
         TypeError: An option is of a wrong kind; so ValueError where its value is wrong.
@@ -48,13 +43,9 @@ class GuardMiddleware:
     def __init__(
         self,
         guard: Guard | None = None,
-        *,
-        resource: Resource | None = None,
-        user: User | None = None,
-        hold: Holding = "all",
-        max_hold: Duration = "5m",
+        **options: Unpack[ClientOptions],
     ) -> None:
-        self._egress = Egress(guard, resource=resource, user=user, hold=hold, max_hold=max_hold)
+        self._egress = Egress(checked_guard(guard), options_of(type(self).__name__, options))
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Send one request.
@@ -62,7 +53,7 @@ class GuardMiddleware:
         Raises:
             Refused: A rule said no, or the other side has asked to be left alone. Nothing was sent.
         """
-        call = await self._egress.aenter(request, request.method, str(request.url), request.headers.get)
+        call = await self._egress.aenter(request, request.method, str(request.url), request.headers)
         try:
             response = await handler(request)
             call.answered(response.status, lambda name: ", ".join(response.headers.getall(name, ())) or None)

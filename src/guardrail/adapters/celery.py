@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from inspect import signature
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
@@ -23,7 +23,8 @@ from celery import Task, current_task
 from celery.exceptions import Reject, Retry
 from kombu.utils.json import register_type
 
-from guardrail.adapters.hooks import refusal_of
+from guardrail.adapters.clients.holds import Asked
+from guardrail.adapters.escapes import refusal_of
 from guardrail.core.verdict import Decision, Verdict
 
 if TYPE_CHECKING:
@@ -122,13 +123,14 @@ def postponed(task: Any, refused: Refused, max_refusals: int | None) -> BaseExce
     return Retry(exc=refused, when=when, sig=again)
 
 
-def decision_of(values: dict[str, Any]) -> Decision:
+def decision_of(kind: type[Decision], values: dict[str, Any]) -> Decision:
     """Return the decision that `Decision.to_dict` has written."""
-    return Decision(**{**values, "verdicts": tuple(Verdict(**verdict) for verdict in values["verdicts"])})
+    return kind(**{**values, "verdicts": tuple(Verdict(**verdict) for verdict in values["verdicts"])})
 
 
 # A Refused that is the result of a task travels as JSON, and what it carries comes back as it was.
-register_type(Decision, "guardrail.Decision", Decision.to_dict, decision_of)
+for kind in (Asked, Decision):  # what is both is the first
+    register_type(kind, f"guardrail.{kind.__name__}", Decision.to_dict, partial(decision_of, kind))
 
 
 def checked_most(max_refusals: object) -> int | None:

@@ -10,19 +10,22 @@ which without `stream=True` is before the session returns; whoever reads `respon
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import requests
 from requests.adapters import DEFAULT_POOLSIZE, DEFAULT_RETRIES, HTTPAdapter
 
-from guardrail.adapters.clients.calls import ClientCall, Egress, Holding
+from guardrail.adapters.clients.calls import ClientCall, Egress
+from guardrail.adapters.clients.options import options_of
+from guardrail.adapters.guards import checked_guard
 
 if TYPE_CHECKING:
-    from guardrail.adapters.clients.resources import Resource, User
-    from guardrail.decorators.options import Duration
+    from guardrail.adapters.clients.options import ClientOptions
     from guardrail.guard import Guard
 
 __all__ = ["GuardAdapter"]
+
+POOL = ("pool_connections", "pool_maxsize", "max_retries", "pool_block")
 
 
 class GuardAdapter(HTTPAdapter):
@@ -30,14 +33,8 @@ class GuardAdapter(HTTPAdapter):
 
     Args:
         guard: Whose rules count; default: the default guard, looked up at each call.
-        resource: Names a request: a callable over it (None: the default), or a mapping such as
-            `{"api.example.com/v1/orders/*": "/v1/orders/{id}"}`, whose values are resources or, from `/` on, the path
-            behind `client GET api.example.com`. By default a request is `client GET api.example.com`.
-        user: Tells the attribute `user` of a request.
-        hold: What an answer may say to hold its resource back until then: `all` (`Retry-After` of a 429 or 503, and the
-            RateLimit fields), `retry-after` (that field alone) or `off`.
-        max_hold: The longest that one answer holds its resource back.
-        pool_connections: This and the rest are the options of HTTPAdapter.
+        pool_connections: This and the next three are the options of HTTPAdapter.
+        options: Those of `guardrail.adapters.clients.options.ClientOptions`: `resource`, `user`, `hold`, `max_hold`.
 
     Raises:
         TypeError: An option is of a wrong kind; so ValueError where its value is wrong.
@@ -49,16 +46,14 @@ class GuardAdapter(HTTPAdapter):
         self,
         guard: Guard | None = None,
         *,
-        resource: Resource | None = None,
-        user: User | None = None,
-        hold: Holding = "all",
-        max_hold: Duration = "5m",
         pool_connections: int = DEFAULT_POOLSIZE,
         pool_maxsize: int = DEFAULT_POOLSIZE,
         max_retries: Any = DEFAULT_RETRIES,
         pool_block: bool = False,
+        **options: Unpack[ClientOptions],
     ) -> None:
-        self._egress = Egress(guard, resource=resource, user=user, hold=hold, max_hold=max_hold)
+        checked = options_of(type(self).__name__, options, ("guard", *POOL))
+        self._egress = Egress(checked_guard(guard), checked)
         super().__init__(pool_connections, pool_maxsize, max_retries, pool_block)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
@@ -67,7 +62,7 @@ class GuardAdapter(HTTPAdapter):
         Raises:
             Refused: A rule said no, or the other side has asked to be left alone. Nothing was sent.
         """
-        call = self._egress.enter(request, request.method or "GET", request.url or "", request.headers.get)
+        call = self._egress.enter(request, request.method or "GET", request.url or "", request.headers)
         try:
             response = super().send(request, *args, **options)
             call.answered(response.status_code, response.headers.get)

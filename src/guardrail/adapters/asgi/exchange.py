@@ -14,10 +14,12 @@ from inspect import isawaitable
 from logging import getLogger
 from typing import TYPE_CHECKING, Any, cast
 
-from guardrail.adapters.hooks import refusal_of
+from guardrail.adapters.escapes import refusal_of
+from guardrail.adapters.hooks import aasked
 from guardrail.adapters.http.answers import answer_to, shown
-from guardrail.adapters.http.attributes import aasked
+from guardrail.adapters.http.attributes import LOG
 from guardrail.adapters.http.headers import RawFields, raw, retry_after
+from guardrail.adapters.http.outcome import CODES, SERVER_ERROR, leave
 
 if TYPE_CHECKING:
     from guardrail.adapters.asgi.request import AsgiRequest
@@ -31,9 +33,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-SERVER_ERROR = 500
 _BODIES = frozenset(["http.response.body", "http.response.pathsend", "http.response.zerocopysend"])
-CODES = {status: f"http.{status}" for status in range(100, 1000)}
 
 
 class Exchange:
@@ -145,16 +145,12 @@ class Exchange:
         self.permit = None
         status = self._status
         error = error or self.error
-        if self.refusal is not None:
-            permit.exit(self.refusal)
-        elif self.gone:
-            permit.exit(CancelledError())
-        elif error is not None:
-            permit.exit(error, failed=True, code=CODES.get(status))
-        elif status:
-            permit.exit(failed=status >= SERVER_ERROR, code=CODES.get(status))
+        if status and error is None and self.refusal is None and not self.gone:
+            permit.exit(
+                failed=status >= SERVER_ERROR, code=CODES.get(status)
+            )  # as `leave`: a call less for most requests
         else:
-            permit.exit(failed=True, code=CODES[SERVER_ERROR])  # the server makes up an answer for an app without one
+            leave(permit, status, self.refusal, CancelledError() if self.gone else error)
 
     def _is_held(self, message: Message) -> bool:
         """Tell whether this is the app's page for a refusal that it does not know: that will be raised in a moment."""
@@ -198,7 +194,7 @@ class Exchange:
         """Return the answer that the service has for a refusal, as an app; None: it has none."""
         made = self.request.options.answer(self.request.scope, refused)
         if isawaitable(made):
-            made = await aasked(_awaited, made)
+            made = await aasked(_awaited, made, log=LOG)
         if made is None or callable(made):
             return cast("App | None", made)
         getLogger("guardrail.http").error("on_refused must return an ASGI app (a response) or None, got %r", made)
@@ -219,7 +215,7 @@ class Exchange:
         fields = [*raw(answer.fields), *self._fields()]
         self.begun = True
         await self._send({"type": f"{kind}.start", "status": answer.status, "headers": fields})
-        body = b"" if self.request.verb == "HEAD" else answer.body
+        body = b"" if self.request.method_text == "HEAD" else answer.body
         await self._send({"type": f"{kind}.body", "body": body})
 
 

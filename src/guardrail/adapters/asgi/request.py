@@ -1,13 +1,14 @@
 """One connection of an ASGI server, as rules see it.
 
-Law: a scope is read and never changed; what it lacks is missing, and nothing else.
+Law: a scope is read and not changed here; what it lacks is missing, and nothing else.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from guardrail.adapters.http.attributes import RequestAttributes, asked
+from guardrail.adapters.hooks import asked
+from guardrail.adapters.http.attributes import LOG, RequestAttributes
 from guardrail.adapters.http.resources import known_method, values_in
 
 if TYPE_CHECKING:
@@ -23,24 +24,24 @@ class AsgiRequest(RequestAttributes):
 
     Attributes:
         route: Where the path leads; None: that is not known.
-        path_text: The path from where the app begins.
-        verb: The method; empty for a WebSocket.
-        options: Those of the middleware.
+        method_text: The method as it came; empty for a WebSocket.
     """
 
-    __slots__ = ("options", "path_text", "route", "scope", "verb")
+    __slots__ = ("method_text", "route", "scope")
 
     def __init__(self, scope: Scope, options: HttpOptions) -> None:
-        self._addresses, self._known = options.addresses, {}  # here: to call the parent would cost every request
-        self.options = options
+        self._known, self.options = {}, options  # here: to call the parent would cost every request
         self.scope = scope
-        self.verb: str = scope.get("method", "")
+        self.method_text: str = scope.get("method", "")
         self.path_text: str = scope.get("path") or ""
         self.resource = ""
         self.route: Route | None = None
 
+    def origin(self) -> object:
+        return self.scope
+
     def method(self) -> str:
-        return known_method(self.verb or "GET")
+        return known_method(self.method_text or "GET")
 
     def lines(self, header: str) -> Sequence[str]:
         name = header.encode("latin-1", "replace")
@@ -57,14 +58,14 @@ class AsgiRequest(RequestAttributes):
         host = client[0] if client else None
         return host if isinstance(host, str) else None
 
-    def path(self) -> Mapping[str, str]:
+    def path_values(self) -> Mapping[str, str]:
         if self.route is not None:
             return self.route.values(self.path_text)
         return values_in(self.resource, f"{self.method()} {self.path_text}")
 
     def user(self) -> object:
         hook = self.options.user
-        return None if hook is None else asked(hook, self.scope)
+        return None if hook is None else asked(hook, self.scope, log=LOG)
 
 
 def text_of(value: bytes | str) -> str:

@@ -105,7 +105,7 @@ class RouteTable:
 
     def choose(self, request: AsgiRequest) -> Route | None:
         """Return the route that a request will take; None: none that is known."""
-        chooser = self._plain.get(request.verb) or self._chooser(request)
+        chooser = self._plain.get(request.method_text) or self._chooser(request)
         path = request.path_text
         route = chooser.known.get(path) or chooser.choose(path)
         if route is None and self._shape != shape_of(self._app):
@@ -116,7 +116,7 @@ class RouteTable:
     def _chooser(self, request: AsgiRequest) -> Chooser:
         if self._shape < 0:
             self._look()
-        ways, verb = self._ways, request.verb
+        ways, verb = self._ways, request.method_text
         if verb and verb not in METHODS and verb not in ways.methods:
             verb = OTHER
         hosts: Hosts = ()

@@ -6,24 +6,20 @@ dropped. An exception or a status of 500 and above is a failure, anything below 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from guardrail.adapters.clients.advice import Header, advice
 from guardrail.adapters.clients.holds import held_back, hold_back
-from guardrail.adapters.clients.resources import Naming, Outgoing, Resource, User
-from guardrail.adapters.hooks import is_async
+from guardrail.adapters.clients.resources import Outgoing
+from guardrail.adapters.escapes import as_outgoing
 from guardrail.default import default_guard
-from guardrail.guard import Guard
-from guardrail.rules.spelling import any_of, did_you_mean, shown
-from guardrail.rules.units import parse_duration_us
 
 if TYPE_CHECKING:
-    from guardrail.admission.permit import Permit
-    from guardrail.decorators.options import Duration
+    from collections.abc import Mapping
 
-HOLDS = ("all", "retry-after", "off")
-Holding = Literal["all", "retry-after", "off"]
+    from guardrail.adapters.clients.options import Options
+    from guardrail.admission.permit import Permit
+    from guardrail.guard import Guard
 
 FAILURE = 500
 
@@ -71,90 +67,53 @@ class Egress:
 
     Args:
         guard: None: the default one, at the time of each call.
-        resource: Names a request: a callable over it, or a mapping of URL patterns to templates.
-        user: Tells the attribute `user` of a request.
-        hold: What an answer may say to hold its resource back: `all`, `retry-after` (that field alone) or `off`.
-        max_hold: The longest that one answer holds its resource back.
-
-    Raises:
-        TypeError: An option is of a wrong kind; so ValueError where its value is wrong.
+        options: What `options_of` has checked.
     """
 
-    def __init__(
-        self,
-        guard: Guard | None,
-        *,
-        resource: Resource | None,
-        user: User | None,
-        hold: Holding,
-        max_hold: Duration,
-    ) -> None:
-        if guard is not None and not isinstance(guard, Guard):
-            raise TypeError(f"guard must be a Guard, or None for the default one, got {guard!r}")
-        if is_async(user) or not (user is None or callable(user)):
-            raise TypeError(f"user must be a callable over the request, and not async, got {user!r}")
-        if hold not in HOLDS:
-            raise ValueError(f"hold must be {any_of(HOLDS)}, got {shown(hold)}{did_you_mean(str(hold), HOLDS)}")
+    def __init__(self, guard: Guard | None, options: Options) -> None:
         self._guard = guard
-        self._naming = Naming(resource)
-        self._user = user
-        self._hold = hold
-        self._max_hold_us = most_us(max_hold)
+        self._options = options
 
-    def enter(self, request: Any, method: str, url: str, header: Callable[[str], object]) -> ClientCall:
+    def enter(self, request: Any, method: str, url: str, headers: Mapping[str, object]) -> ClientCall:
         """Admit one request, waiting in this thread as long as the rules' `max_wait` allows.
 
         Raises:
             Refused: A rule said no, or the other side has asked to be left alone.
         """
-        guard, resource, outgoing = self._prepared(request, method, url, header)
+        guard, resource, outgoing = self._prepared(request, method, url, headers)
         return self._admitted(guard, resource, guard.try_enter(resource, outgoing))
 
-    async def aenter(self, request: Any, method: str, url: str, header: Callable[[str], object]) -> ClientCall:
+    async def aenter(self, request: Any, method: str, url: str, headers: Mapping[str, object]) -> ClientCall:
         """Admit one request, waiting in this task; the twin of `enter`."""
-        guard, resource, outgoing = self._prepared(request, method, url, header)
+        guard, resource, outgoing = self._prepared(request, method, url, headers)
         return self._admitted(guard, resource, await guard.atry_enter(resource, outgoing))
 
     def heed(self, guard: Guard, resource: str, status: int, header: Header) -> None:
         """Hold a resource back if an answer asks for it."""
-        if self._hold == "off":
+        options = self._options
+        if options.hold == "off":
             return
-        advised = advice(status, header, guard.ledger.clock.now_us(), rate_fields=self._hold == "all")
+        advised = advice(status, header, guard.ledger.clock.now_us(), rate_fields=options.hold == "all")
         if advised is not None and advised.wait_us > 0:
-            hold_back(guard, resource, min(advised.wait_us, self._max_hold_us), advised.field)
+            hold_back(guard, resource, min(advised.wait_us, options.max_hold_us), advised.field)
 
     def _prepared(
-        self, request: Any, method: str, url: str, header: Callable[[str], object]
+        self, request: Any, method: str, url: str, headers: Mapping[str, object]
     ) -> tuple[Guard, str, Outgoing]:
         guard = default_guard() if self._guard is None else self._guard
-        outgoing = Outgoing(request, method, url, header, self._user)
-        resource = self._naming.name_of(outgoing, guard)
+        outgoing = Outgoing(request, method, url, headers, self._options.user)
+        resource = self._options.naming.name_of(outgoing, guard)
         refusal = held_back(guard, resource)
         if refusal is not None:
-            raise refusal
+            raise as_outgoing(refusal)
         return guard, resource, outgoing
 
     def _admitted(self, guard: Guard, resource: str, permit: Permit) -> ClientCall:
         if not permit:
-            raise permit.refusal()
+            raise as_outgoing(permit.refusal())
         # An answer may have come while this call waited.
         refusal = held_back(guard, resource) if guard.mode == "enforce" else None
         if refusal is not None:
             permit.exit(refusal)
-            raise refusal
+            raise as_outgoing(refusal)
         return ClientCall(self, guard, resource, permit)
-
-
-def most_us(max_hold: object) -> int:
-    """Return the longest hold in microseconds.
-
-    Raises:
-        ValueError: It is no duration, or 0.
-    """
-    try:
-        most = parse_duration_us(max_hold)
-    except ValueError as error:
-        raise ValueError(f"max_hold {error}") from None
-    if most == 0:
-        raise ValueError("max_hold must be more than 0; hold='off' ignores what answers say")
-    return most

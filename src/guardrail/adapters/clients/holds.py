@@ -35,6 +35,15 @@ class Hold:
     field: str
 
 
+@dataclass(frozen=True, slots=True)
+class Asked(Decision):
+    """Say that the other side has asked to be left alone: of its limits no rule is known here."""
+
+    def sentence(self) -> str:
+        _, semicolon, when = Decision.sentence(self).partition("; ")
+        return f"asked by its {self.rule} to stay away{semicolon}{when}"
+
+
 class Holds:
     """Know the resources that are held back by one guard. Whoever calls holds the guard's lock."""
 
@@ -110,4 +119,4 @@ def _decision(hold: Hold, now_us: int) -> Decision:
         reset_after=left,
         text="the other side's limit",
     )
-    return Decision.of((said,))
+    return Asked.of((said,))

@@ -7,11 +7,12 @@ the rules name the host without it. The body is never looked at.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import SplitResult, urlsplit
 
-from guardrail.adapters.hooks import at_once, is_async
+from guardrail.adapters.attributes import LazyAttributes
+from guardrail.adapters.escapes import CLIENT
+from guardrail.adapters.hooks import asked, checked_hook, named
 from guardrail.adapters.http.attributes import queries_of
 from guardrail.adapters.http.resources import verb_of
 from guardrail.rules.match import Index
@@ -19,28 +20,29 @@ from guardrail.rules.match import Index
 if TYPE_CHECKING:
     from guardrail.guard import Guard
 
+LOG = "guardrail.clients"
 PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
-Resource = Callable[[Any], str | None] | Mapping[str, str]  # over the library's own request, or URL pattern: template
+# Of all requests, over the library's own request, or URL pattern: template.
+Resource = str | Callable[[Any], str | None] | Mapping[str, str]
 User = Callable[[Any], object]
 
 
-class Outgoing(Mapping[str, object]):
-    """Show a request to the rules: a mapping of attributes, each made when a rule names it.
+class Outgoing(LazyAttributes):
+    """Look up the attributes of one outgoing request.
+
+    Method, host, path, headers and query are those of this request alone: a header that it lacks is empty, and not that of
+    a request being served meanwhile. All else that it lacks, such as `client.ip` or a `user` without a hook, is that one's.
 
     Args:
         request: The library's own request, for the user's hooks.
-        header: The value of a request header by its name; None: there is none.
+        headers: By their names in any case.
     """
 
     def __init__(
-        self,
-        request: Any,
-        method: str,
-        url: str,
-        header: Callable[[str], object],
-        user: User | None,
+        self, request: Any, method: str, url: str, headers: Mapping[str, object], hook: Callable[[Any], object] | None
     ) -> None:
+        super().__init__()
         parts, port = parts_of(url)
         self.request = request
         self.method = method.upper()
@@ -49,8 +51,9 @@ class Outgoing(Mapping[str, object]):
         self.port = None if port == PORTS.get(self.scheme) else port
         self.path = parts.path or "/"
         self._query_text = parts.query
-        self._header = header
-        self._user = user
+        self._headers = headers
+        self._hook = hook
+        self._queries: dict[str, str] | None = None
 
     @property
     def verb(self) -> str:
@@ -67,19 +70,12 @@ class Outgoing(Mapping[str, object]):
         """The host as a URL writes it, with the port where that is not the scheme's own."""
         return self.written_host if self.port is None else f"{self.written_host}:{self.port}"
 
-    def __getitem__(self, name: str) -> object:
-        value = self._look_up(name)
-        if value is None:
-            raise KeyError(name)
-        return value
+    def names(self) -> Iterator[str]:
+        yield from ("method", "host", "path", "user")
+        yield from (f"header.{name.lower()}" for name in self._headers)
+        yield from (f"query.{name}" for name in self._query())
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(("method", "host", "path"))
-
-    def __len__(self) -> int:
-        return 3
-
-    def _look_up(self, name: str) -> object:
+    def look_up(self, name: str) -> object:
         match name:
             case "method":
                 return self.method
@@ -87,27 +83,19 @@ class Outgoing(Mapping[str, object]):
                 return self.host
             case "path":
                 return self.path
-            case "user":
-                return self._named_user()
             case _:
                 kind, _, rest = name.partition(".")
                 if kind == "header":
-                    return self._header(rest)
-                return self._query.get(rest) if kind == "query" else None
+                    return self._headers.get(rest) or ""
+                return self._query().get(rest, "") if kind == "query" else self.of_user(name)
 
-    @cached_property
+    def user(self) -> object:
+        return None if self._hook is None else asked(self._hook, self.request, log=LOG)
+
     def _query(self) -> dict[str, str]:
-        return queries_of(self._query_text)
-
-    def _named_user(self) -> object:
-        try:
-            user = None if self._user is None else self._user(self.request)
-        except Exception:
-            from logging import getLogger  # only a hook that fails needs it
-
-            getLogger("guardrail.adapters").exception("the user= hook failed; the call counts as one without user")
-            return None
-        return at_once(self._user, user, "guardrail.adapters")
+        if self._queries is None:
+            self._queries = queries_of(self._query_text)
+        return self._queries
 
 
 def parts_of(url: str) -> tuple[SplitResult, int | None]:
@@ -124,41 +112,36 @@ class Naming:
     """Find the resource of a request.
 
     Args:
-        resource: A callable over the library's own request, or a mapping of URL patterns to templates; what they leave
-            open goes by the default.
+        resource: A text for all, a callable over the library's own request, or a mapping of URL patterns to templates; what
+            they leave open goes by the default.
 
     Raises:
-        TypeError: It is neither.
+        TypeError: It is none of them.
         ValueError: A pattern cannot be used.
     """
 
-    def __init__(self, resource: Resource | None) -> None:
-        self._ask: Callable[[Any], str | None] | None = None
+    def __init__(self, resource: object) -> None:
+        self._name = resource if isinstance(resource, str) else ""
+        self._ask: Callable[[Any], object] | None = None
         self._templates: list[str] = []
         self._patterns = Index()
         if isinstance(resource, Mapping):
-            for number, (pattern, template) in enumerate(resource.items()):
+            for number, (pattern, template) in enumerate(cast("Mapping[object, object]", resource).items()):
                 self._templates.append(checked_template(template))
                 self._add(pattern, number)
-        elif not is_async(resource) and (resource is None or callable(resource)):
-            self._ask = resource
-        else:
+        elif resource is None or callable(resource):
+            self._ask = checked_hook("resource", resource, "the request")
+        elif not self._name:
             raise TypeError(
-                f"resource must be a callable over the request, or a mapping of URL patterns, got {resource!r}"
+                f"resource must be a name, a callable over the request, or a mapping of URL patterns, got {resource!r}"
             )
 
     def name_of(self, outgoing: Outgoing, guard: Guard) -> str:
-        """Return the resource of a request.
-
-        Raises:
-            TypeError: The callable returned something else than a name.
-        """
+        """Return the resource of a request."""
         if self._ask is not None:
-            name = self._ask(outgoing.request)
-            if name is not None and not isinstance(name, str):
-                raise TypeError(f"resource must return the name of a resource, such as 'client orders', got {name!r}")
+            name = named(self._ask, outgoing.request, log=LOG)
         else:
-            name = self._template_of(outgoing) if self._templates else None
+            name = self._template_of(outgoing) if self._templates else self._name
         return name or default_name(outgoing, guard)
 
     def _template_of(self, outgoing: Outgoing) -> str | None:
@@ -167,7 +150,7 @@ class Naming:
         if not found:
             return None
         template = self._templates[min(found)]
-        return f"client {outgoing.verb} {outgoing.authority}{template}" if template.startswith("/") else template
+        return f"{CLIENT}{outgoing.verb} {outgoing.authority}{template}" if template.startswith("/") else template
 
     def _add(self, pattern: object, number: int) -> None:
         if not isinstance(pattern, str) or not pattern.strip():
@@ -175,6 +158,10 @@ class Naming:
         method, _, url = pattern.strip().rpartition(" ")
         scheme, _, rest = url.rpartition("://")
         host, slash, path = rest.partition("/")
+        if not host:
+            raise ValueError(
+                f"resource: a URL pattern begins with a host, such as api.example.com/v1/*, got {pattern!r}"
+            )
         if ":" not in host.rpartition("]")[2]:
             host = f"{host}:*"
         try:
@@ -185,7 +172,7 @@ class Naming:
 
 def default_name(outgoing: Outgoing, guard: Guard) -> str:
     """Return `client METHOD host`, with the port if need be."""
-    name = f"client {outgoing.verb} {outgoing.authority}"
+    name = f"{CLIENT}{outgoing.verb} {outgoing.authority}"
     if outgoing.port is None:
         return name
     bare = name.removesuffix(f":{outgoing.port}")

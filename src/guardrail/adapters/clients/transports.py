@@ -6,17 +6,17 @@ Law: an answer passes chunk by chunk; its permit lives until its stream is close
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, Unpack
 
-from guardrail.adapters.clients.calls import Egress, Holding
+from guardrail.adapters.clients.calls import Egress
+from guardrail.adapters.clients.options import options_of
 from guardrail.guard import Guard
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from guardrail.adapters.clients.calls import ClientCall
-    from guardrail.adapters.clients.resources import Resource, User
-    from guardrail.decorators.options import Duration
+    from guardrail.adapters.clients.options import ClientOptions
 
 Transport = TypeVar("Transport")  # the library's own class
 
@@ -72,34 +72,44 @@ class GuardedAsyncStream:
         self._call.finish()
 
 
-class Guarded(Generic[Transport]):
+class EitherTransport(Generic[Transport]):
     """Stand before another transport.
 
     Attributes:
         makes: The library's own transport, which sends where none is given.
         streams: The stream of an answer, of a class that the library knows.
         sends: The method by which a transport sends.
-        other: Where to go with a transport of the other kind.
+        other: The method of the other kind, and where to go with it.
     """
 
     makes: ClassVar[type[Any]]
     streams: ClassVar[type[Any]]
     sends: ClassVar[str]
-    other: ClassVar[str]
+    other: ClassVar[tuple[str, str]]
 
     def __init__(
         self,
         transport: Transport | Guard | None = None,
         guard: Guard | Transport | None = None,
-        *,
-        resource: Resource | None = None,
-        user: User | None = None,
-        hold: Holding = "all",
-        max_hold: Duration = "5m",
+        **options: Unpack[ClientOptions],
     ) -> None:
-        inner, rules = told_apart(transport, guard, self.sends, self.other)
-        self._egress = Egress(rules, resource=resource, user=user, hold=hold, max_hold=max_hold)
+        where = type(self).__name__
+        checked = options_of(where, options, ("transport", "guard"))
+        inner, rules = self._told_apart(where, transport, guard)
+        self._egress = Egress(rules, checked)
         self._transport = self.makes() if inner is None else inner
+
+    def _told_apart(self, where: str, *given: Any) -> tuple[Any, Guard | None]:
+        """Return the transport and the guard, in whichever order they came; None for what was not given."""
+        rules = [one for one in given if isinstance(one, Guard)]
+        inner = [one for one in given if one is not None and not isinstance(one, Guard)]
+        wrong = [one for one in inner if not callable(getattr(one, self.sends, None))]
+        if wrong or len(rules) > 1 or len(inner) > 1:
+            said = " and ".join(repr(one) for one in wrong or given)
+            method, other = self.other
+            hint = f"; for that there is {other}" if any(hasattr(one, method) for one in wrong) else ""
+            raise TypeError(f"{where} takes a transport and a Guard, got {said}{hint}")
+        return next(iter(inner), None), next(iter(rules), None)
 
     def _answer(self, response: Any, call: ClientCall) -> Any:
         """Return *response*, whose stream ends *call*."""
@@ -111,11 +121,11 @@ class Guarded(Generic[Transport]):
         return response
 
 
-class GuardedTransport(Guarded[Transport]):
+class SyncTransport(EitherTransport[Transport]):
     """Send each request that is let in through another transport, from threads."""
 
     sends = "handle_request"
-    other = "AsyncGuardTransport"
+    other = ("handle_async_request", "AsyncGuardTransport")
 
     def handle_request(self, request: Any) -> Any:
         """Send one request.
@@ -123,7 +133,7 @@ class GuardedTransport(Guarded[Transport]):
         Raises:
             Refused: A rule said no, or the other side has asked to be left alone. Nothing was sent.
         """
-        call = self._egress.enter(request, request.method, str(request.url), request.headers.get)
+        call = self._egress.enter(request, request.method, str(request.url), request.headers)
         try:
             return self._answer(self._transport.handle_request(request), call)
         except BaseException as error:
@@ -146,11 +156,11 @@ class GuardedTransport(Guarded[Transport]):
         self._transport.__exit__(kind, error, trace)
 
 
-class GuardedAsyncTransport(Guarded[Transport]):
+class AsyncTransport(EitherTransport[Transport]):
     """Send each request that is let in through another transport, from tasks."""
 
     sends = "handle_async_request"
-    other = "GuardTransport"
+    other = ("handle_request", "GuardTransport")
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send one request.
@@ -158,7 +168,7 @@ class GuardedAsyncTransport(Guarded[Transport]):
         Raises:
             Refused: A rule said no, or the other side has asked to be left alone. Nothing was sent.
         """
-        call = await self._egress.aenter(request, request.method, str(request.url), request.headers.get)
+        call = await self._egress.aenter(request, request.method, str(request.url), request.headers)
         try:
             return self._answer(await self._transport.handle_async_request(request), call)
         except BaseException as error:
@@ -179,16 +189,3 @@ class GuardedAsyncTransport(Guarded[Transport]):
         trace: TracebackType | None = None,
     ) -> None:
         await self._transport.__aexit__(kind, error, trace)
-
-
-def told_apart(transport: Any, guard: Any, method: str, other: str) -> tuple[Any, Guard | None]:
-    """Return the transport, None for the library's own, and the guard, whichever of them came first.
-
-    Raises:
-        TypeError: There is no transport among them that has the method.
-    """
-    if isinstance(transport, Guard):
-        transport, guard = guard, transport
-    if transport is not None and not callable(getattr(transport, method, None)):
-        raise TypeError(f"transport must have {method}, got {transport!r}; for the other kind there is {other}")
-    return transport, guard

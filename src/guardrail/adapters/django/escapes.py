@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from django.core.signals import got_request_exception
 
 if TYPE_CHECKING:
-    from guardrail.adapters.django.response import Journey
+    from guardrail.adapters.django.exchange import Exchange
 
-JOURNEY = "_guardrail"  # where a request has what we know of it
+EXCHANGE = "_guardrail"  # where a request has what we know of it
 
 
 def watch() -> None:
@@ -25,17 +25,17 @@ def watch() -> None:
 
 def hear(*, request: Any = None, **_: object) -> None:
     """Note what was raised, while Django deals with it."""
-    journey, error = journey_of(request), sys.exc_info()[1]
-    if journey is not None and error is not None:
-        journey.note(error)
+    exchange, error = exchange_of(request), sys.exc_info()[1]
+    if exchange is not None and error is not None:
+        exchange.note(error)
 
 
 def is_error(record: LogRecord) -> bool:
     """Tell whether a line of Django's log is about anything else than a refusal that is answered."""
-    journey = journey_of(getattr(record, "request", None))
-    return not record.exc_info or journey is None or journey.escaped is None
+    exchange = exchange_of(getattr(record, "request", None))
+    return not record.exc_info or exchange is None or exchange.escaped is None
 
 
-def journey_of(request: object) -> Journey | None:
+def exchange_of(request: object) -> Exchange | None:
     """Return what is known of a request; None: it never came by."""
-    return getattr(request, JOURNEY, None)
+    return getattr(request, EXCHANGE, None)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from guardrail.adapters.django.routes import template_of
-from guardrail.adapters.http.attributes import aasked, asked
+from guardrail.adapters.hooks import aasked, asked
+from guardrail.adapters.http.attributes import LOG
 from guardrail.adapters.http.resources import known_method
 from guardrail.adapters.wsgi.request import WsgiRequest
 
@@ -31,6 +32,9 @@ class DjangoRequest(WsgiRequest):
         self.given = given
         self.path_text = given.path_info
 
+    def origin(self) -> object:
+        return getattr(self.given, "scope", None) or self.environ
+
     def template(self) -> str | None:
         """Return the pattern of the view's URL; None: there is no view."""
         match = getattr(self.given, "resolver_match", None)
@@ -39,20 +43,20 @@ class DjangoRequest(WsgiRequest):
     def method(self) -> str:
         return known_method(self.given.method or "")
 
-    def path(self) -> Mapping[str, str]:
+    def path_values(self) -> Mapping[str, str]:
         match = getattr(self.given, "resolver_match", None)
-        return super().path() if match is None else {name: str(value) for name, value in match.kwargs.items()}
+        return super().path_values() if match is None else {name: str(value) for name, value in match.kwargs.items()}
 
     def user(self) -> object:
         hook = self.options.user
-        return asked(known_in if hook is None else hook, self.given)
+        return asked(known_in if hook is None else hook, self.given, log=LOG)
 
     async def load_user(self) -> None:
         """Load the user from a task."""
         load = getattr(self.given, "auser", None)
         if load is not None:
-            user = await aasked(load)
-            self.know_user(asked(authenticated, user))
+            user = await aasked(load, log=LOG)
+            self.know_user(asked(authenticated, user, log=LOG))
 
 
 def known_in(given: Any) -> object:

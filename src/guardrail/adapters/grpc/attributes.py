@@ -6,21 +6,21 @@ Law: an attribute that no rule names costs nothing; one that cannot be found, or
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import Token
 from functools import lru_cache
-from logging import getLogger
 from typing import Any, Protocol
 from urllib.parse import unquote
 
-from guardrail.adapters.hooks import at_once
+from guardrail.adapters.attributes import LazyAttributes
+from guardrail.adapters.hooks import asked
 from guardrail.adapters.http.address import hop_of
 from guardrail.admission import ambient
 
+LOG = "guardrail.grpc"
 METADATA = "metadata."
 PEERS = 4096  # whose addresses are remembered
 PLAIN = ("client.ip", "user", "resource")
-UNKNOWN = object()
 
 Metadata = Iterable[tuple[str, str | bytes]]
 UserHook = Callable[[Any], object]
@@ -33,16 +33,16 @@ class Caller(Protocol):
     def invocation_metadata(self) -> Metadata | None: ...
 
 
-class RpcAttributes(Mapping[str, object]):
+class RpcAttributes(LazyAttributes):
     """Look up the attributes of one RPC by name."""
 
-    __slots__ = ("_about", "_known", "_user", "resource")
+    __slots__ = ("_about", "_hook", "resource")
 
     def __init__(self, resource: str, about: Any, user: UserHook | None) -> None:
+        self._known = {}  # here: to call the parent would cost every call
         self.resource = resource
         self._about = about
-        self._user = user
-        self._known: dict[str, object] = {}
+        self._hook = user
 
     @abstractmethod
     def metadata(self) -> Metadata:
@@ -52,32 +52,19 @@ class RpcAttributes(Mapping[str, object]):
     def address(self) -> str | None:
         """Return who the connection is from."""
 
-    def get(self, name: str, default: object = None) -> object:
-        """Return an attribute, or *default* if it is missing."""
-        value = self._known.get(name, UNKNOWN)
-        if value is UNKNOWN:
-            value = self._known[name] = self.address() if name == "client.ip" else self._find(name)
-        return default if value is None else value
+    def names(self) -> Iterator[str]:
+        yield from PLAIN
+        yield from (METADATA + key for key, _ in self.metadata())
 
-    def __getitem__(self, name: str) -> object:
-        value = self.get(name)
-        if value is None:
-            raise KeyError(name)
-        return value
-
-    def __iter__(self) -> Iterator[str]:
-        names = dict.fromkeys((*PLAIN, *(METADATA + key for key, _ in self.metadata())))
-        return (name for name in names if self.get(name) is not None)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def _find(self, name: str) -> object:
+    def look_up(self, name: str) -> object:
+        if name == "client.ip":
+            return self.address()
         if name.startswith(METADATA):
             return metadata_value(self.metadata(), name.removeprefix(METADATA).lower())
-        if name == "user":
-            return None if self._user is None else asked(self._user, self._about)
-        return self.resource if name == "resource" else None
+        return self.resource if name == "resource" else self.of_user(name)
+
+    def user(self) -> object:
+        return None if self._hook is None else asked(self._hook, self._about, log=LOG)
 
 
 class ServedAttributes(RpcAttributes):
@@ -94,7 +81,10 @@ class ServedAttributes(RpcAttributes):
 
 
 class SentAttributes(RpcAttributes):
-    """Look up the attributes of a call that goes out, in its details. We are the client."""
+    """Look up the attributes of a call that goes out, in its details. We are the client.
+
+    Metadata is that of this call alone: what it lacks is empty, and not that of a call being served meanwhile.
+    """
 
     __slots__ = ()
 
@@ -103,6 +93,10 @@ class SentAttributes(RpcAttributes):
 
     def address(self) -> str | None:
         return None
+
+    def look_up(self, name: str) -> object:
+        found = super().look_up(name)
+        return "" if found is None and name.startswith(METADATA) else found
 
 
 def withdraw(published: Token[ambient.Layer]) -> None:
@@ -130,13 +124,3 @@ def client_ip(peer: str) -> str | None:
     family, _, address = peer.partition(":")
     hop = hop_of(unquote(address)) if family in {"ipv4", "ipv6"} else None
     return None if hop is None else hop.key
-
-
-def asked(hook: UserHook, about: object) -> object:
-    """Return what a hook says; one that raises, or would have to be awaited, has nothing to say."""
-    try:
-        said = hook(about)
-    except Exception:
-        getLogger("guardrail.grpc").debug("the user hook raised, so there is no user", exc_info=True)
-        return None
-    return at_once(hook, said, "guardrail.grpc")

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import grpc
 import wrapt
 
+from guardrail.adapters.escapes import as_outgoing, refusal_of
 from guardrail.adapters.grpc.outgoing import Continuation, Details, OutgoingGuard, Turn
 from guardrail.adapters.grpc.refused import RefusedCall
 from guardrail.adapters.grpc.status import GONE, leave, status_of
-from guardrail.adapters.hooks import refusal_of
 
 if TYPE_CHECKING:
     from guardrail.admission.permit import Permit
@@ -45,7 +45,7 @@ class ClientGuard(
             left = turn.timeout_left()
             details = details if left is None else with_timeout(details, left)
         if not permit:
-            return RefusedCall(permit.refusal())
+            return RefusedCall(as_outgoing(permit.refusal()))
         if not permit.awaits_end:
             return continuation(details, request)
         permit.is_held = True

@@ -8,15 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from logging import getLogger
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
-from guardrail.adapters.hooks import is_async
+from guardrail.adapters.grpc.attributes import LOG
+from guardrail.adapters.guards import checked_guard
+from guardrail.adapters.hooks import checked_hook, named
 from guardrail.default import default_guard
-from guardrail.guard import Guard
 
 if TYPE_CHECKING:
     from guardrail.adapters.grpc.attributes import UserHook
+    from guardrail.guard import Guard
 
 EXEMPT: Final = (
     "/grpc.health.v1.Health/*",
@@ -53,12 +54,8 @@ class Options(NamedTuple):
 
     def resource_of(self, method: str, prefix: str = "") -> str:
         """Return the name that rules have for a method. A hook that raises, or returns no name, leaves it as it is."""
-        name: object = None
-        try:
-            name = None if self.resource is None else self.resource(method)
-        except Exception:
-            getLogger("guardrail.grpc").exception("resource raised for %s, which keeps its name", method)
-        return name if isinstance(name, str) and name else prefix + method
+        name = None if self.resource is None else named(self.resource, method, log=LOG)
+        return prefix + method if name is None else name
 
 
 class Interceptor(Generic[K]):
@@ -107,9 +104,8 @@ def checked(guard: object, exempt: object, user: object, resource: object) -> Op
         TypeError: One of them is of the wrong kind.
         ValueError: One of the exempt methods is none.
     """
-    if guard is not None and not isinstance(guard, Guard):
-        raise TypeError(f"guard must be a Guard, such as Guard('rules/'), or None for the default one, got {guard!r}")
-    return Options(guard, _methods(exempt), _hook("user", user), _hook("resource", resource))
+    asks = checked_hook("user", user, "the context or details of the call"), checked_hook("resource", resource, "the method")
+    return Options(checked_guard(guard), _methods(exempt), *asks)
 
 
 def longest_wait(remaining: float | None) -> timedelta | None:
@@ -125,11 +121,3 @@ def _methods(exempt: object) -> frozenset[str]:
         if not isinstance(method, str) or not _METHOD.fullmatch(method):
             raise ValueError(f"exempt must list methods as /pkg.Service/Method or /pkg.Service/*, got {method!r}")
     return methods
-
-
-def _hook(name: str, hook: object) -> Callable[..., Any] | None:
-    if hook is None:
-        return None
-    if not callable(hook) or is_async(hook):
-        raise TypeError(f"{name} must be a plain function, got {hook!r}")
-    return hook

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from guardrail.adapters.escapes import CLIENT
 from guardrail.adapters.grpc.attributes import SentAttributes
 from guardrail.adapters.grpc.options import SHORT_S, Interceptor, longest_wait
-from guardrail.adapters.grpc.status import CLIENT
 
 if TYPE_CHECKING:
     from datetime import timedelta

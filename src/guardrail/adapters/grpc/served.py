@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import grpc
 
+from guardrail.adapters.escapes import refusal_of
 from guardrail.adapters.grpc.attributes import Metadata, ServedAttributes, withdraw
 from guardrail.adapters.grpc.options import SHORT_S, longest_wait
 from guardrail.adapters.grpc.status import GONE, Answer, Trailers, answer_of, escaped, leave, status_of
-from guardrail.adapters.hooks import refusal_of
 from guardrail.admission.ambient import publish
 from guardrail.errors import Refused
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from guardrail.errors import Refused
 
 DOMAIN: Final = "guardrail"
-CLIENT: Final = "client "  # what the resources of outgoing calls begin with
 DETAILS: Final = "grpc-status-details-bin"
 PUSHBACK: Final = "grpc-retry-pushback-ms"  # gRFC A6: when the client's own retries may come, below 0 never
 MOST_VIOLATIONS = 16  # a trailer is no place for a book
@@ -83,7 +82,7 @@ def escaped(refused: Refused) -> Answer:
 
     Where it is one of the service's own calls that was refused, its callers have not used up anything.
     """
-    return answer_of(refused, grpc.StatusCode.UNAVAILABLE if refused.resource.startswith(CLIENT) else None)
+    return answer_of(refused, grpc.StatusCode.UNAVAILABLE if refused.is_outgoing else None)
 
 
 def status_of(code: object, error: BaseException | None = None) -> grpc.StatusCode:

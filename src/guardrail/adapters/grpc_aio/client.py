@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 
+from guardrail.adapters.escapes import as_outgoing, refusal_of
 from guardrail.adapters.grpc.outgoing import Continuation, Details, Outgoing, OutgoingGuard, Turn
 from guardrail.adapters.grpc.refused import refused_error
 from guardrail.adapters.grpc.status import leave
 from guardrail.adapters.grpc_aio.channels import spread_parts
 from guardrail.adapters.grpc_aio.stream import GuardedStreamStream, GuardedUnaryStream, code_now
-from guardrail.adapters.hooks import refusal_of
 
 if TYPE_CHECKING:
     from guardrail.admission.permit import Permit
@@ -44,7 +44,7 @@ async def go(
         left = turn.timeout_left()
         details = details if left is None else with_timeout(details, left)
     if not permit:
-        raise refused_error(permit.refusal())
+        raise refused_error(as_outgoing(permit.refusal()))
     if not permit.awaits_end:
         return await continuation(details, request), None
     permit.is_held = True

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import grpc.aio
 
+from guardrail.adapters.escapes import refusal_of
 from guardrail.adapters.grpc.attributes import Metadata, ServedAttributes, withdraw
 from guardrail.adapters.grpc.options import SHORT_S, longest_wait
 from guardrail.adapters.grpc.served import TOO_LATE, cut_off, give_back
 from guardrail.adapters.grpc.status import Answer, Trailers, answer_of, escaped, leave, status_of
-from guardrail.adapters.hooks import refusal_of
 from guardrail.admission.ambient import publish
 from guardrail.errors import Refused
 
@@ -42,7 +42,8 @@ class AioCall:
 
     Attributes:
         context: What the handler gets.
-        is_in: It was let in, and has a permit, which `finish` or `fail` ends.
+        is_in: It was let in.
+        permit: Ended by `finish` or `fail`. There is one when the call is in.
     """
 
     __slots__ = ("_attributes", "_begun", "_context", "_guard", "_published", "context", "is_in", "permit")

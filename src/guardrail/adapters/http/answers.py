@@ -13,15 +13,16 @@ from guardrail.adapters.http.headers import Fields, retry_after, standings_in
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from guardrail.adapters.http.headers import HeaderStyle
     from guardrail.admission.gate import Standing
     from guardrail.admission.permit import Permit
     from guardrail.errors import Refused
+    from guardrail.guard import Guard
 
 TYPES = "https://iana.org/assignments/http-problem-types#"
 TOO_MANY, UNAVAILABLE = 429, 503
 TITLES = {TOO_MANY: "Too Many Requests", UNAVAILABLE: "Service Unavailable"}
 PROBLEM = "application/problem+json"
-CLIENT = "client "  # how resources begin that are called by this service
 
 
 class Answer(NamedTuple):
@@ -40,7 +41,7 @@ def answer_to(refused: Refused) -> Answer:
         "title": TITLES[status],
         "status": status,
     }
-    if is_from_behind(refused):
+    if refused.is_outgoing:
         problem["detail"] = "a service behind this one cannot be called now"
     else:
         problem["detail"] = refused.decision.sentence()
@@ -59,16 +60,25 @@ def answer_to(refused: Refused) -> Answer:
 def shown(permit: Permit | None, refused: Refused | None) -> Sequence[Standing]:
     """Return the limits that an answer shows: those that the request passed, and those that refused it further in."""
     found = () if permit is None else permit.standings()
-    if refused is None or is_from_behind(refused):
+    if refused is None or refused.is_outgoing:
         return found
     return [*found, *standings_in(refused.decision)]
 
 
+def fields_of(style: HeaderStyle, guard: Guard, permit: Permit | None, refused: Refused | None) -> Fields:
+    """Return the headers that an answer gets, unless it has them.
+
+    Args:
+        refused: Why the answer is guardrail's own; None: it is the app's.
+    """
+    fields = [] if refused is None else retry_after(refused.retry_after)
+    if not style.shows:
+        return fields
+    return fields + style.fields(shown(permit, refused), guard.ledger.clock.now_us)
+
+
 def status_of(refused: Refused) -> int:
-    """Return 429 for a limit of ours, else 503."""
-    return TOO_MANY if refused.kind == "limit" and not is_from_behind(refused) else UNAVAILABLE
-
-
-def is_from_behind(refused: Refused) -> bool:
-    """Tell whether a call of this service to another one was refused."""
-    return refused.resource.startswith(CLIENT)
+    """Return 429 for a limit of ours that is used up, else 503."""
+    if refused.kind != "limit" or refused.is_outgoing or refused.reason == "store_unavailable":
+        return UNAVAILABLE
+    return TOO_MANY

@@ -7,39 +7,43 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from inspect import isawaitable
-from logging import getLogger
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from guardrail.adapters.hooks import at_once
+from guardrail.adapters.attributes import LazyAttributes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from guardrail.adapters.http.options import HttpOptions
 
-    from guardrail.adapters.http.address import ClientAddresses
-
+LOG = "guardrail.http"
 PLAIN = ("method", "client.ip", "user", "resource")
 MOST_FIELDS = 1_000  # of a query that are looked at
 
-_QUERIES, _COOKIES, _USER = "?queries", "?cookies", "?user"  # no names of attributes
+_QUERIES, _COOKIES = "?queries", "?cookies"  # no names of attributes
 
 
-class RequestAttributes(Mapping[str, object]):
-    """Look up the attributes of one request by name. Not safe from several threads at once, nor does it need to be.
+class RequestAttributes(LazyAttributes):
+    """Look up the attributes of one request by name.
 
     Attributes:
-        resource: What is called.
+        resource: What is called; empty: no rule is asked.
+        options: Those of the middleware.
+        path_text: The path from where the app begins.
     """
 
-    __slots__ = ("_addresses", "_known", "resource")
+    __slots__ = ("options", "path_text", "resource")
 
-    def __init__(self, addresses: ClientAddresses) -> None:
-        self._addresses = addresses
-        self._known: dict[str, object] = {}
+    def __init__(self, options: HttpOptions) -> None:
+        super().__init__()
+        self.options = options
         self.resource = ""
+        self.path_text = ""
 
     # ---- what each kind of server says in its own way
+
+    @abstractmethod
+    def origin(self) -> object:
+        """Return the request in the server's own form: one object for as long as it is served."""
 
     @abstractmethod
     def method(self) -> str:
@@ -62,73 +66,37 @@ class RequestAttributes(Mapping[str, object]):
         """Return who the connection is from."""
 
     @abstractmethod
-    def path(self) -> Mapping[str, str]:
+    def path_values(self) -> Mapping[str, str]:
         """Return the variable parts of the path."""
-
-    @abstractmethod
-    def user(self) -> object:
-        """Return who is calling, as the service knows them."""
 
     # ---- a mapping
 
-    def get(self, name: str, default: object = None) -> object:
-        """Return an attribute, or *default* if it is missing."""
-        known = self._known
-        value = known[name] if name in known else self._find(name)
-        return default if value is None else value
+    def names(self) -> Iterator[str]:
+        yield from PLAIN
+        yield from (f"header.{name}" for name in self.header_names())
+        yield from (f"query.{name}" for name in self._queries())
+        yield from (f"cookie.{name}" for name in self._cookies())
+        yield from (f"path.{name}" for name in self.path_values())
 
-    def __getitem__(self, name: str) -> object:
-        value = self.get(name)
-        if value is None:
-            raise KeyError(name)
-        return value
-
-    def __iter__(self) -> Iterator[str]:
-        names = dict.fromkeys((*PLAIN, *(f"header.{name}" for name in self.header_names())))
-        names.update(dict.fromkeys(f"query.{name}" for name in self._queries()))
-        names.update(dict.fromkeys(f"cookie.{name}" for name in self._cookies()))
-        names.update(dict.fromkeys(f"path.{name}" for name in self.path()))
-        return (name for name in names if self.get(name) is not None)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.get(name) is not None
-
-    def _find(self, name: str) -> object:
-        value: object = None
+    def look_up(self, name: str) -> object:
         if name == "client.ip":
-            value = self._addresses.find(self.peer(), self.lines)
-        elif name == "user":
-            value = self._user()
-        elif name == "method":
-            value = self.method()
-        elif name == "resource":
-            value = self.resource
-        else:
-            family, _, rest = name.partition(".")
-            if family == "header":
-                value = ", ".join(self.lines(rest.lower())) or None
-            elif family == "query":
-                value = self._queries().get(rest)
-            elif family == "cookie":
-                value = self._cookies().get(rest)
-            elif family == "path":
-                value = self.path().get(rest)
-            elif family == "user":
-                value = _dug(self._user(), rest)
-        self._known[name] = value
-        return value
-
-    def know_user(self, user: object) -> None:
-        """Take it as known who is calling."""
-        self._known[_USER] = user
-
-    def _user(self) -> object:
-        if _USER not in self._known:
-            self._known[_USER] = self.user()
-        return self._known[_USER]
+            return self.options.addresses.find(self.peer(), self.lines)
+        if name == "user":
+            return self.known_user()
+        if name == "method":
+            return self.method()
+        if name == "resource":
+            return self.resource
+        family, _, rest = name.partition(".")
+        if family == "header":
+            return ", ".join(self.lines(rest.lower())) or None
+        if family == "query":
+            return self._queries().get(rest)
+        if family == "cookie":
+            return self._cookies().get(rest)
+        if family == "path":
+            return self.path_values().get(rest)
+        return self.of_user(name)
 
     def _queries(self) -> Mapping[str, str]:
         found = self._known.get(_QUERIES)
@@ -141,13 +109,6 @@ class RequestAttributes(Mapping[str, object]):
         if not isinstance(found, dict):
             found = self._known[_COOKIES] = cookies_of(self.lines("cookie"))
         return found
-
-
-def _dug(found: object, steps: str) -> object:
-    """Return what is found in an object by a dotted name, such as the plan in a user."""
-    for step in steps.split("."):
-        found = found.get(step) if isinstance(found, Mapping) else getattr(found, step, None)
-    return found
 
 
 def queries_of(text: str) -> dict[str, str]:
@@ -166,23 +127,3 @@ def cookies_of(lines: Sequence[str]) -> dict[str, str]:
         if equals:
             found.setdefault(name.rstrip(), value.lstrip().strip('"'))
     return found
-
-
-def asked(hook: Callable[..., object], *arguments: object) -> object:
-    """Return what a hook says; one that raises, or would have to be awaited, has nothing to say."""
-    try:
-        said = hook(*arguments)
-    except Exception:
-        getLogger("guardrail.http").debug("%r raised, so there is no answer", hook, exc_info=True)
-        return None
-    return at_once(hook, said, "guardrail.http")
-
-
-async def aasked(hook: Callable[..., object], *arguments: object) -> object:
-    """Return what an async hook says; one that raises has nothing to say."""
-    try:
-        said = hook(*arguments)
-        return await said if isawaitable(said) else said
-    except Exception:
-        getLogger("guardrail.http").debug("%r raised, so there is no answer", hook, exc_info=True)
-        return None

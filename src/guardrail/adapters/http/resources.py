@@ -47,12 +47,16 @@ class Exempt:
     Args:
         texts: Paths and patterns, with a method in front or not, and `cors-preflight`.
         asks: Tells it from the request in the adapter's own form.
+        page: A path that the middleware answers itself, where it is asked for with GET.
     """
 
-    __slots__ = ("_exact", "_has_more", "_patterns", "asks", "preflights")
+    __slots__ = ("_exact", "_has_more", "_page", "_patterns", "asks", "preflights")
 
-    def __init__(self, texts: Iterable[str], asks: Callable[[Any], object] | None = None) -> None:
+    def __init__(
+        self, texts: Iterable[str], asks: Callable[[Any], object] | None = None, page: str | None = None
+    ) -> None:
         texts = list(texts)
+        self._page = None if page in texts else page
         for text in texts:
             if text not in {PREFLIGHT, REST} and "/" not in text:
                 raise ValueError(f"a path begins with a '/', got {text!r}")
@@ -71,10 +75,12 @@ class Exempt:
         patterns = [(text, 0) for text in texts if is_pattern(text)]
         self._patterns = Index(patterns) if patterns else None
         self._has_more = bool(patterns) or any(" " in text for text in self._exact)
+        if self._page is not None:
+            self._exact |= {self._page}
 
     def has(self, verb: str, path: str) -> bool:
         """Tell whether a path is exempt."""
-        if path in self._exact:
+        if path in self._exact and (path != self._page or verb == "GET"):
             return True
         return self._has_more and self._has(f"{verb} {path}", path)
 

@@ -9,7 +9,7 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from guardrail.adapters.hooks import refusal_of
+from guardrail.adapters.escapes import refusal_of
 from guardrail.adapters.http.answers import answer_to
 from guardrail.adapters.http.resources import verb_of
 from guardrail.adapters.wsgi.request import WsgiRequest
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 _VARIABLE = re.compile(r"<(?:[^<>]*:)?([a-zA-Z_]\w*)>")
 _REMEMBERED = 4_096
 _DEEPEST = 32
-
-NOTED = "_refusal_of_the_app"  # where a request has the refusal that a view let escape
 
 
 class Taken(NamedTuple):
@@ -92,16 +90,21 @@ def _allowed(adapter: Any, path: str) -> str:
 
 
 def _handle(app: Any, otherwise: Callable[[Exception], Any], error: Exception) -> Any:
-    """Answer what nobody has a handler for, if it comes down to a refusal: a group of them, as of tasks."""
+    """Answer what nobody has a handler for, if it comes down to a refusal: a group of them, as of tasks; else note it."""
     refused = refusal_of(error)
-    return otherwise(error) if refused is None else app.finalize_request(_answer(refused), from_error_handler=True)
+    if refused is not None:
+        return app.finalize_request(_answer(refused), from_error_handler=True)
+    request = innermost()
+    if isinstance(request, WsgiRequest):
+        request.error = error
+    return otherwise(error)
 
 
 def _answer(refused: Refused) -> Any:
     """Answer a refusal that a view lets escape, and note whose answer it is."""
     request = innermost()
     if isinstance(request, WsgiRequest):
-        setattr(request, NOTED, refused)
+        request.escaped = refused
         custom = request.options.answer(request.environ, refused)
         if callable(custom):
             return custom

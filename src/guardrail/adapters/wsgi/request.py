@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from guardrail.adapters.http.attributes import RequestAttributes, asked
+from guardrail.adapters.hooks import asked
+from guardrail.adapters.http.attributes import LOG, RequestAttributes
 from guardrail.adapters.http.resources import known_method, values_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from guardrail.adapters.http.options import HttpOptions
+    from guardrail.errors import Refused
 
 _WITHOUT_PREFIX = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 
@@ -22,19 +24,23 @@ class WsgiRequest(RequestAttributes):
     """Look up the attributes of one request.
 
     Attributes:
-        path_values: The variable parts of the path, where a route says so.
-        path_text: The path from where the app begins.
-        options: Those of the middleware.
+        of_route: The variable parts of the path, where a route says so.
+        escaped: A refusal that a view let escape, for which the framework has made the answer.
+        error: What a view raised that nobody has a handler for.
     """
 
-    path_values: Mapping[str, str] | None = None
+    of_route: Mapping[str, str] | None = None
+    escaped: Refused | None = None
+    error: BaseException | None = None
 
     def __init__(self, environ: dict[str, Any], options: HttpOptions) -> None:
-        super().__init__(options.addresses)
-        self.options = options
+        super().__init__(options)
         self.environ = environ
         path: str = environ.get("PATH_INFO") or ""
         self.path_text = path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace")
+
+    def origin(self) -> object:
+        return self.environ
 
     def method(self) -> str:
         return known_method(self.environ.get("REQUEST_METHOD", ""))
@@ -55,11 +61,11 @@ class WsgiRequest(RequestAttributes):
         peer = self.environ.get("REMOTE_ADDR")
         return peer if isinstance(peer, str) and peer else None
 
-    def path(self) -> Mapping[str, str]:
-        if self.path_values is not None:
-            return self.path_values
+    def path_values(self) -> Mapping[str, str]:
+        if self.of_route is not None:
+            return self.of_route
         return values_in(self.resource, f"{self.method()} {self.path_text}")
 
     def user(self) -> object:
         hook = self.options.user
-        return None if hook is None else asked(hook, self.environ)
+        return None if hook is None else asked(hook, self.environ, log=LOG)

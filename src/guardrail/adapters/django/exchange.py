@@ -10,22 +10,19 @@ from asyncio import CancelledError
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
-from guardrail.adapters.hooks import refusal_of
-from guardrail.adapters.http.answers import shown
-from guardrail.adapters.http.headers import Fields, retry_after
+from guardrail.adapters.escapes import refusal_of
+from guardrail.adapters.http.answers import fields_of
+from guardrail.adapters.http.outcome import SERVER_ERROR, leave
 from guardrail.admission.ambient import publish, withdraw
 
 if TYPE_CHECKING:
     from guardrail.adapters.django.request import DjangoRequest
-    from guardrail.adapters.http.headers import HeaderStyle
     from guardrail.admission.permit import Permit
     from guardrail.errors import Refused
     from guardrail.guard import Guard
 
-SERVER_ERROR = 500
 
-
-class Journey:
+class Exchange:
     """Carry one request.
 
     Attributes:
@@ -43,9 +40,8 @@ class Journey:
     is_waiting = True
     _status = SERVER_ERROR
 
-    def __init__(self, guard: Guard, style: HeaderStyle, request: DjangoRequest) -> None:
+    def __init__(self, guard: Guard, request: DjangoRequest) -> None:
         self.guard = guard
-        self._style = style
         self.request = request
 
     def note(self, error: BaseException) -> None:
@@ -63,7 +59,7 @@ class Journey:
     def take(self, response: Any) -> Any:
         """Take the response on its way out."""
         self._status = response.status_code
-        for name, value in self._fields():
+        for name, value in fields_of(self.request.options.style, self.guard, self.permit, self.refusal):
             response.headers.setdefault(name, value)
         if self.permit is None:
             return response
@@ -81,32 +77,19 @@ class Journey:
         permit, self.permit = self.permit, None
         if permit is None:
             return
-        error = error or self.error
-        code = f"http.{self._status}"
-        if self.refusal is not None:
-            permit.exit(self.refusal)
-        elif error is not None and (self._status >= SERVER_ERROR or error is not self.error):
-            permit.exit(error, failed=True, code=code)
-        else:
-            permit.exit(failed=self._status >= SERVER_ERROR, code=code)
-
-    def _fields(self) -> Fields:
-        """Return the headers that answers get and may lack."""
-        refused = self.refusal
-        fields = [] if refused is None else retry_after(refused.retry_after)
-        if not self._style.shows:
-            return fields
-        return fields + self._style.fields(shown(self.permit, refused), self.guard.ledger.clock.now_us)
+        if error is None and self._status >= SERVER_ERROR:
+            error = self.error  # a page for an error
+        leave(permit, self._status, self.refusal, error)
 
 
 class _Passing:
     """Hold the call of a response that streams, until that is over, closed or dropped."""
 
-    def __init__(self, journey: Journey) -> None:
-        self._journey = journey
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
 
     def close(self) -> None:
-        self._journey.end(CancelledError())
+        self._exchange.end(CancelledError())
 
     def __del__(self) -> None:
         self.close()
@@ -115,19 +98,19 @@ class _Passing:
 class Stream(_Passing, Iterator[Any]):
     """Pass the chunks of a response on."""
 
-    def __init__(self, journey: Journey, chunks: Iterator[Any]) -> None:
-        super().__init__(journey)
+    def __init__(self, exchange: Exchange, chunks: Iterator[Any]) -> None:
+        super().__init__(exchange)
         self._chunks = iter(chunks)
 
     def __next__(self) -> Any:
-        published = publish(self._journey.request)
+        published = publish(self._exchange.request)
         try:
             return next(self._chunks)
         except StopIteration:
-            self._journey.end()
+            self._exchange.end()
             raise
         except BaseException as error:
-            self._journey.end(error)
+            self._exchange.end(error)
             raise
         finally:
             withdraw(published)
@@ -136,19 +119,19 @@ class Stream(_Passing, Iterator[Any]):
 class AsyncStream(_Passing, AsyncIterator[Any]):
     """Pass the chunks of an async response on."""
 
-    def __init__(self, journey: Journey, chunks: AsyncIterator[Any]) -> None:
-        super().__init__(journey)
+    def __init__(self, exchange: Exchange, chunks: AsyncIterator[Any]) -> None:
+        super().__init__(exchange)
         self._chunks = aiter(chunks)
 
     async def __anext__(self) -> Any:
-        published = publish(self._journey.request)
+        published = publish(self._exchange.request)
         try:
             return await anext(self._chunks)
         except StopAsyncIteration:
-            self._journey.end()
+            self._exchange.end()
             raise
         except BaseException as error:
-            self._journey.end(error)
+            self._exchange.end(error)
             raise
         finally:
             withdraw(published)

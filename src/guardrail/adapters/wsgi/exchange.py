@@ -1,4 +1,4 @@
-"""One response on its way from a WSGI app to the server.
+"""One request on its way through a WSGI app, and its response on the way to the server.
 
 Law: items are asked for one by one, as the server does it. The call ends exactly once: when the items are over or closed,
 or with what the app raised. One that is closed in the middle casts no vote: the client went away.
@@ -12,14 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from guardrail.adapters.hooks import refusal_of
-from guardrail.adapters.http.answers import shown
-from guardrail.adapters.http.headers import Fields, retry_after
-from guardrail.adapters.wsgi.flask import NOTED
+from guardrail.adapters.escapes import refusal_of
+from guardrail.adapters.http.answers import fields_of
+from guardrail.adapters.http.outcome import SERVER_ERROR, leave
 from guardrail.admission.ambient import publish, withdraw
 
 if TYPE_CHECKING:
-    from guardrail.adapters.http.headers import HeaderStyle
     from guardrail.adapters.wsgi.request import WsgiRequest
     from guardrail.admission.permit import Permit
     from guardrail.errors import Refused
@@ -27,13 +25,11 @@ if TYPE_CHECKING:
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
-Refuse = Callable[["Response", "Refused"], Iterable[bytes]]
-
-SERVER_ERROR = 500
+Refuse = Callable[["Exchange", "Refused"], Iterable[bytes]]
 
 
-class Response(Iterator[bytes]):
-    """Carry one response.
+class Exchange(Iterator[bytes]):
+    """Carry one request, and be what the server is given.
 
     Attributes:
         permit: What the call got from the gates; None: nothing, or it has ended.
@@ -51,11 +47,8 @@ class Response(Iterator[bytes]):
     _close: Callable[[], object] | None = None
     _items: Iterator[bytes] = iter(())
 
-    def __init__(
-        self, guard: Guard, style: HeaderStyle, request: WsgiRequest, start_response: StartResponse, refuse: Refuse
-    ) -> None:
+    def __init__(self, guard: Guard, request: WsgiRequest, start_response: StartResponse, refuse: Refuse) -> None:
         self._guard = guard
-        self._style = style
         self.request = request
         self._start_response = start_response
         self._refuse = refuse
@@ -74,12 +67,13 @@ class Response(Iterator[bytes]):
         self._status = int(status[:3]) if status[:3].isdecimal() else 0
         raised = exc_info[1] if exc_info else sys.exc_info()[1]
         if self.refusal is None:
-            noted = getattr(self.request, NOTED, raised)
-            self.refusal = None if noted is None else refusal_of(noted)
+            escaped = self.request.escaped or raised
+            self.refusal = None if escaped is None else refusal_of(escaped)
         if self.permit is not None:
             self.permit.begin()
         has = {name.lower() for name, _ in headers}
-        headers = [*headers, *(field for field in self._fields() if field[0].lower() not in has)]
+        fields = fields_of(self.request.options.style, self._guard, self.permit, self.refusal)
+        headers = [*headers, *(field for field in fields if field[0].lower() not in has)]
         write = self._start_response(status, headers, *([exc_info] if exc_info else []))
         return partial(self._write, write)
 
@@ -129,18 +123,6 @@ class Response(Iterator[bytes]):
         permit, self.permit = self.permit, None
         if permit is None:
             return
-        status = self._status or SERVER_ERROR  # what the server makes of an app that has not answered
-        if self.refusal is not None:
-            permit.exit(self.refusal)
-        elif error is not None:
-            permit.exit(error, failed=True, code=f"http.{status}")
-        else:
-            permit.exit(failed=status >= SERVER_ERROR, code=f"http.{status}")
-
-    def _fields(self) -> Fields:
-        """Return the headers that answers get and may lack."""
-        refused = self.refusal
-        fields = [] if refused is None else retry_after(refused.retry_after)
-        if not self._style.shows:
-            return fields
-        return fields + self._style.fields(shown(self.permit, refused), self._guard.ledger.clock.now_us)
+        if error is None and self._status >= SERVER_ERROR:
+            error = self.request.error  # a page for an error
+        leave(permit, self._status, self.refusal, error)
