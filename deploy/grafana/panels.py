@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 REFUSE, SHADOW_REFUSE = 'outcome="refuse"', 'outcome="shadow_refuse"'
+EVERY_CALL = 'outcome!="error"'  # error is counted beside what a call came to
 CHOSEN = ('job="$job"', 'instance=~"$instance"')
 KEEPS_OUT, IS_NOT_CLOSED = 'state=~"open|half_open|forced_open"', 'state!="closed"'
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -54,7 +55,7 @@ def quantiles(metric: str, label: str) -> dict[str, str]:
 def share(outcome: str, window: str) -> dict[str, str]:
     """Return the share of calls with an outcome, by rule; none where there were no calls."""
     some = f"sum by (rule) (rate({of('guardrail_decisions_total', outcome)}[{window}]))"
-    every = f"sum by (rule) (rate({of('guardrail_decisions_total')}[{window}]))"
+    every = f"sum by (rule) (rate({of('guardrail_decisions_total', EVERY_CALL)}[{window}]))"
     return {"{{rule}}": f"{some} / ({every} > 0)"}
 
 
@@ -65,22 +66,29 @@ def stat(title: str, query: str, unit: str = "short", *, red_from: float | None 
 
 DECISIONS = "guardrail_decisions_total"
 USE, PLACES = of("guardrail_bulkhead_in_use"), of("guardrail_bulkhead_capacity")
+FULLEST = f"{of('guardrail_bulkhead_fullest')} / ({of('guardrail_bulkhead_max_concurrent')} > 0)"
 INFO = of("guardrail_rules_info")
 RELOADED = of("guardrail_rules_last_reload_success_timestamp_seconds")
-REJECTED = f"increase({of('guardrail_rules_reload_failures_total')}[$__rate_interval])"
+REJECTED = f"1 - {of('guardrail_rules_last_reload_successful')}"
+REJECTIONS = f"increase({of('guardrail_rules_reload_failures_total')}[$__rate_interval])"
 MOVES = f"increase({of('guardrail_breaker_transitions_total')}[$__rate_interval])"
 
 ROWS = {
     "At a glance": (
-        stat("Per second", f"sum({rate(DECISIONS)})", "reqps"),
+        stat("Per second", f"sum({rate(DECISIONS, EVERY_CALL)})", "reqps"),
         stat("Refused per second", f"sum({rate(DECISIONS, REFUSE)})", "reqps"),
         stat("Breakers open", f"sum({of('guardrail_breaker_state', KEEPS_OUT)})", red_from=1),
-        stat("Fullest bulkhead", f"max({USE} / ({PLACES} > 0))", "percentunit", red_from=0.9),
+        stat("Fullest bulkhead", f"max({FULLEST})", "percentunit", red_from=0.9),
         stat("Stores away", f"sum(max by (store) ({of('guardrail_store_fallback_active')}))", red_from=1),
-        stat("Revisions in force", f"count(count by (revision) ({INFO} == 1))", red_from=2),
+        stat("Revisions in force", f"max(count by (guard) (count by (guard, revision) ({INFO} == 1)))", red_from=2),
     ),
     "Decisions": (
-        Panel("By outcome", total("outcome", rate(DECISIONS)), "reqps"),
+        Panel(
+            "By outcome",
+            total("outcome", rate(DECISIONS)),
+            "reqps",
+            "error: decided by on_store_error, and counted as what it came to, too.",
+        ),
         Panel("Refused, by rule", total("rule", rate(DECISIONS, REFUSE)), "reqps"),
         Panel("Share refused, by rule", share(REFUSE, "$__rate_interval"), "percentunit"),
         Panel(
@@ -99,6 +107,13 @@ ROWS = {
     ),
     "Bulkheads and queues": (
         Panel("Places taken", total("bulkhead", USE) | {"{{bulkhead}}: all": f"sum by (bulkhead) ({PLACES})"}),
+        Panel(
+            "Fullest, by bulkhead",
+            {"{{bulkhead}}": f"max by (bulkhead) ({FULLEST})"},
+            "percentunit",
+            "Of all keys, workers and instances.",
+            red_from=0.9,
+        ),
         Panel("Calls that waited", total("rule", rate("guardrail_queue_wait_seconds_count")), "reqps"),
         Panel("How long they waited", quantiles("guardrail_queue_wait_seconds", "rule"), "s"),
     ),
@@ -112,13 +127,14 @@ ROWS = {
         ),
     ),
     "Rules": (
-        Panel("Revision by instance", total("instance revision", f"{INFO} == 1")),
-        Panel("Age of the rules", total("instance", f"time() - {RELOADED}"), "s"),
+        Panel("Revision by instance", total("instance guard revision", f"{INFO} == 1")),
+        Panel("Age of the rules", total("instance guard", f"time() - {RELOADED}"), "s"),
         Panel(
             "Rejected",
-            total("instance", REJECTED),
-            text="Those before them stay in force; the log says where the mistake is.",
+            total("instance guard", REJECTED),
+            text="1: those before them stay in force; the log says where the mistake is.",
         ),
+        Panel("Rejections", total("instance guard", REJECTIONS), text="Each worker counts its own."),
     ),
     "Calls": (
         Panel(

@@ -58,12 +58,13 @@ def busy():
         seen = distribution(*[2_000] * number)
         return snapshot(
             ("orders", "per-user", *[number] * 4),
+            ("orders", "b", *[number] * 4),
             rules=[rule("per-user", seen)],
             breakers=[breaker("b", open=1, transitions={("closed", "open"): number}, successes=number)],
-            bulkheads=[bulkhead("p", in_use=1, capacity=2)],
+            bulkheads=[bulkhead("p", in_use=1, capacity=1)],
             store=store(available=False, errors={"timeout": number}, seconds=seen),
             latencies=[latency("orders", seen)],
-            reload=reload(failures=number),
+            reload=reload(failures=number, error="rules.yaml:1:1: no"),
         )
 
     return Seen(look)
@@ -88,8 +89,11 @@ def test_rules_are_evaluated_and_every_panel_has_its_numbers(tmp_path):
         prometheus.until(lambda: [title for title, query in queries if not prometheus.query(query)], [])
         assert len(EVERY) == len(_rules(prometheus))
         prometheus.until(lambda: {one["lastError"] for one in _rules(prometheus) if "lastError" in one}, set())
-        firing = {"GuardrailReloadFailing"}
-        waiting = {"GuardrailBreakerOpen", "GuardrailStoreFallback", "GuardrailShadowRefusals", "GuardrailRefusals"}
+        firing = {"GuardrailBreakerFlapping"}
+        waiting = {
+            *("GuardrailBreakerOpen", "GuardrailBulkheadFull", "GuardrailStoreFallback"),
+            *("GuardrailReloadFailing", "GuardrailShadowRefusals", "GuardrailRefusals"),
+        }
         prometheus.until(
             lambda: _alerts(prometheus, "firing") >= firing and _alerts(prometheus, "pending") >= waiting, True
         )

@@ -36,7 +36,7 @@ def test_a_rule_names_metrics_that_there_are(rule):
 @pytest.mark.parametrize("rule", EVERY, ids=lambda rule: rule.get("alert") or rule["record"])
 def test_a_rule_asks_for_labels_and_words_that_there_are(rule):
     for name, matchers in re.findall(r"(guardrail_\w+)\{([^}]*)\}", rule["expr"]):
-        for label, word in re.findall(r'(\w+)=~?"([^"]*)"', matchers):
+        for label, word in re.findall(r'(\w+)(?:!=|=~|!~|=)"([^"]*)"', matchers):
             values = {re.search(rf"[{{,]{label}=([^,}}]*)", place)[1] for place in of(scraped(Seen(EVERYTHING)), name)}
             assert any(re.fullmatch(word, value) for value in values) or word == "__other__"
 

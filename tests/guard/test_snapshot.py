@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from guardrail import Guard, StoreError
+from guardrail import Guard, RuleError, StoreError
 from guardrail.stores.protocol import Unavailable
 from guardrail.telemetry.entry import hidden
 from tests.admission.fake_store import FakeStore
@@ -196,6 +196,18 @@ class TestReloads:
             file.write_text("version: 1\nrules: []\n")
             guard.reload()
             assert (None, "ok") == (guard.snapshot().reload.error, guard.health().status)
+
+    def test_a_mistake_that_is_taken_back_is_forgotten(self, tmp_path):
+        file = tmp_path / "rules.yaml"
+        file.write_text("version: 1\nrules: []\n")
+        with Guard(file) as guard:
+            file.write_text("rules: 5\n")
+            with pytest.raises(RuleError):
+                guard.reload()
+            assert "degraded" == guard.health().status
+            file.write_text("version: 1\nrules: []\n")  # what is in force: nothing has to be taken up
+            guard._live.poll()  # as the watching thread does, if it has not yet
+            assert "ok" == guard.health().status
 
     def test_a_breaker_of_another_shape_counts_on(self, clock):
         guard = guard_of(clock, breaker())

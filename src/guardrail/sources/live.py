@@ -5,7 +5,7 @@ a row agree on it; what cannot be used changes nothing and is reported.
 
     a look shows                      then
     ────────────────────────────────  ──────────────────────────────────────────────────────────────
-    what the rules in force are from  all is well: a change in sight is forgotten, and so is a report
+    what the rules in force are from  all is well: a change in sight is forgotten, and a report is taken back
     what was dealt with last          a change in sight is forgotten
     something else                    it is in sight
     what was in sight                 it is dealt with: taken up, or reported
@@ -80,17 +80,20 @@ class Live(Generic[R]):
         Returns:
             Whether a change is in sight that the next look may confirm.
         """
+        news: tuple[R, R] | Exception
         with self._turn():
             sight, problem = look(self._source)
-            if sight == self._in_force:
-                self._dealt_with = sight
-            if sight == self._dealt_with:
+            if sight == self._in_force != self._dealt_with:  # what was rejected has been taken back
+                self._dealt_with, self._in_sight = sight, None
+                news = self.current, self.current
+            elif sight == self._dealt_with:
                 self._in_sight = None
                 return False
-            if sight != self._in_sight:
+            elif sight != self._in_sight:
                 self._in_sight = sight
                 return True
-            news = self._deal_with(sight, problem)
+            else:
+                news = self._deal_with(sight, problem)
         self._tell(news)
         return False
 

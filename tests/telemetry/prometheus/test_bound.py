@@ -6,7 +6,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from guardrail.adapters.wsgi import GuardMiddleware
 from guardrail.telemetry.counts import MOST_TALLIES
 from guardrail.telemetry.prometheus.bound import MOST_NAMES, Bound
-from guardrail.telemetry.prometheus.metrics import BULKHEAD_FULLEST, BULKHEAD_IN_USE, QUEUE_WAIT, RELOAD_SUCCESSFUL, RULES
+from guardrail.telemetry.prometheus.metrics import (
+    BULKHEAD_FULLEST,
+    BULKHEAD_IN_USE,
+    QUEUE_WAIT,
+    RELOAD_SUCCESSFUL,
+    RULES,
+)
 from guardrail.telemetry.prometheus.points import Point
 from tests.telemetry.prometheus.scene import (
     Seen,

@@ -88,7 +88,7 @@ SUCCESSFUL = "guardrail_rules_last_reload_successful"
 
 
 def test_rules_that_any_process_cannot_use_are_seen_while_it_lives(writers, merged, path):
-    writer, seen = writers(counted(1))
+    writer, _ = writers(counted(1))
     writer.write()
     assert 1 == merged()[SUCCESSFUL]
     in_child(lambda: writers(REJECTING)[0].write() - 1)

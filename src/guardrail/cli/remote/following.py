@@ -104,4 +104,4 @@ def is_same(before: Snapshot, after: Snapshot) -> bool:
 
 
 def _counted(rules: Iterable[RuleSnapshot]) -> dict[str, int]:
-    return {one.name: one.allowed + one.refused + one.shadow_refused + one.errors for one in rules}
+    return {one.name: one.allowed + one.refused + one.shadow_refused for one in rules}

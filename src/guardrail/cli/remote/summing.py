@@ -118,7 +118,7 @@ def _rate(seen: Iterable[Seen], count: Callable[[RuleSnapshot], float]) -> float
 
 
 def _asked(rule: RuleSnapshot) -> int:
-    return rule.allowed + rule.refused + rule.shadow_refused + rule.errors
+    return rule.allowed + rule.refused + rule.shadow_refused
 
 
 def _kept_out(rule: RuleSnapshot) -> int:

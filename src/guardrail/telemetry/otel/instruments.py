@@ -47,8 +47,8 @@ DECISIONS: Final = Instrument(
     "guardrail.decisions",
     "counter",
     "{decision}",
-    "What each rule said to calls of a resource: allow, refuse, shadow_refuse (it only watches and would have refused), "
-    "error (its store could not be asked, on_store_error decided).",
+    "What each rule said to calls of a resource: allow, refuse, shadow_refuse (it only watches and would have refused); "
+    "error, beside these: how many of them on_store_error decided, as the store could not be asked.",
 )
 BREAKER_STATE: Final = Instrument(
     "guardrail.breaker.state",
