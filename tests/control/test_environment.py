@@ -3,12 +3,13 @@
 import gc
 import logging
 import socket
+import threading
 
 import pytest
 
 from guardrail.control.environment import Attendance
 from tests.admission.scene import in_child
-from tests.control.scene import TOKEN, ask, free_ports, guard_of
+from tests.control.scene import PATIENCE, TOKEN, ask, free_ports, guard_of, wait_until
 
 
 @pytest.fixture
@@ -102,7 +103,63 @@ def test_a_busy_port_is_logged_with_what_next(attendance, monkeypatch, caplog):
     [record] = caplog.records
     assert logging.WARNING == record.levelno
     assert f"no endpoint at 127.0.0.1:{port}: Address already in use" in record.getMessage()
-    assert "where several processes run, give each a port: 127.0.0.1:9911-9918" in record.getMessage()
+    assert "it is tried again every 5 s; where several processes run, give each a port, " in record.getMessage()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr("guardrail.control.environment.RETRY_S", 0.02)
+
+
+def waiting():
+    return [one for one in threading.enumerate() if one.name == "guardrail-control-port"]
+
+
+def test_a_port_that_becomes_free_is_taken(attendance, monkeypatch, caplog, impatient):
+    guard, other = guard_of(limit("first")), guard_of(limit("second"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("GUARDRAIL_CONTROL", f"127.0.0.1:{port}")
+        attendance.attend(guard)
+        attendance.attend(other)
+        assert 1 == len(waiting())
+    wait_until(lambda: attendance.control, "it was opened")
+    assert ["first"] == rules_of(attendance.control)
+    wait_until(lambda: not waiting(), "it was over")
+    assert 1 == len([one for one in caplog.records if "no control endpoint" in one.getMessage()])
+
+
+@pytest.mark.parametrize("end", ["close", "step_back"])
+def test_nobody_waits_for_a_port_when_there_is_no_guard_any_more(attendance, monkeypatch, end):
+    guard = guard_of(limit("first"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("GUARDRAIL_CONTROL", f"127.0.0.1:{taken.getsockname()[1]}")
+        attendance.attend(guard)
+        [thread] = waiting()
+        attendance.close() if end == "close" else attendance.step_back(guard)
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+        attendance.attend(guard)
+        assert 1 == len(waiting())  # it is waited for anew
+
+
+def test_a_child_for_which_no_port_is_free_waits_for_one(attendance, monkeypatch, impatient):
+    first = free_ports(2)
+    monkeypatch.setenv("GUARDRAIL_CONTROL", f"127.0.0.1:{first}-{first + 1}")
+    guard = guard_of(limit("first"))
+    attendance.attend(guard)
+    taken = socket.create_server(("127.0.0.1", first + 1))
+
+    def child():
+        taken.close()  # its own copy; the parent's goes below
+        wait_until(lambda: attendance.control, "it was opened")
+        try:
+            return attendance.control.url
+        finally:
+            attendance.close()
+
+    threading.Timer(0.1, taken.close).start()
+    assert repr(f"http://127.0.0.1:{first + 1}") == in_child(child)
 
 
 def test_with_a_range_each_forked_child_has_a_port_of_its_own(attendance, monkeypatch):

@@ -60,6 +60,18 @@ def test_another_configuration_is_served_at_the_same_port(service):
     assert ["third"] == service.rules()
 
 
+def test_where_nobody_listens_to_the_log_it_is_said_once_on_stderr():
+    code = "import guardrail; print([guardrail.Guard(), guardrail.Guard()])"
+    env = {"GUARDRAIL_CONTROL": "127.0.0.1:0", "GUARDRAIL_CONTROL_TOKEN": "canary"}
+    done = python("-W", "error", "-c", code, cwd=ROOT, env=env)
+    assert 0 == done.code
+    [line] = done.err.splitlines()
+    assert line.startswith("guardrail: no control endpoint: GUARDRAIL_CONTROL_TOKEN must have at least 16 characters")
+    assert "canary" not in line
+    quiet = f"import logging; logging.getLogger('guardrail').setLevel(logging.CRITICAL); {code}"
+    assert "" == python("-c", quiet, cwd=ROOT, env=env).err
+
+
 @pytest.mark.parametrize(
     ("env", "said"),
     [

@@ -2,10 +2,12 @@
 
 import logging
 from dataclasses import asdict
+from urllib.parse import quote
 
 import pytest
 
 from guardrail import StoreError
+from guardrail.telemetry.entry import hidden
 from guardrail.testing import FakeClock
 from tests.control.scene import CANARY, START_US, ask, guard_of, served
 
@@ -79,9 +81,31 @@ def test_a_breaker_is_opened_held_closed_and_reset(guard, control):
 
 
 def test_a_breaker_with_a_key_is_named_by_both(guard, control):
+    guard.try_enter("payments.charge", {"bank": "acme & co"}).exit()
     assert 200 == ask(control, "POST", "/v1/breakers/per-bank%2Facme%20%26%20co/open").status
     assert "forced_open" == guard.breakers["per-bank/acme & co"].state
     assert "closed" == guard.breakers["per-bank/other"].state
+
+
+@pytest.mark.parametrize("key", ["acme", "a/b", "x" * 500])
+def test_a_breaker_is_named_by_the_hash_that_the_snapshot_shows(guard, control, key):
+    guard.breakers[f"per-bank/{key}"].force_open()
+    [name] = ask(control, path="/v1/snapshot").content["breakers"][1]["notable"]
+    assert key not in name
+    assert "forced_closed" == ask(control, "POST", f"/v1/breakers/{quote(name, safe='')}/close").content["state"]
+    assert "forced_closed" == guard.breakers[f"per-bank/{key}"].state
+    assert 200 == ask(control, "POST", f"/v1/breakers/{quote(f'per-bank/{key}', safe='')}/reset").status
+    assert 1 == len([name for name in guard.breakers if name.startswith("per-bank/")])
+
+
+def test_a_key_without_a_breaker_is_not_given_one(guard, control):
+    for key in ("acme", hidden("acme")):
+        said = ask(control, "POST", f"/v1/breakers/per-bank%2F{key}/open")
+        assert (404, "no breaker is kept for this key yet; a key that has been called has one") == (
+            said.status,
+            said.content["detail"],
+        )
+    assert ["payments"] == list(guard.breakers)
 
 
 @pytest.mark.parametrize(
@@ -130,12 +154,17 @@ def test_a_missing_attribute_is_the_empty_key(guard, control):
 
 
 @pytest.mark.parametrize(
-    "path",
-    ["per-user/standing?key=a&key=b", "two%20parts/standing?key=a", "payments/standing?key=a", "per-user/standing"],
+    ("path", "detail"),
+    [
+        ("per-user/standing?key=a&key=b", "the key of this rule has 1 part: user"),
+        ("two%20parts/standing?key=a", "the key of this rule has 2 parts, each given by itself: user, client.ip"),
+        ("payments/standing?key=a", "the rule has no key: give none"),
+        ("per-user/standing", "the key of this rule has 1 part: user"),
+    ],
 )
-def test_a_key_of_another_number_of_parts_is_refused(control, path):
+def test_a_key_of_another_number_of_parts_is_refused(control, path, detail):
     said = ask(control, path=f"/v1/rules/{path}")
-    assert (400, "the rule has no key, or one of another number of parts") == (said.status, said.content["detail"])
+    assert (400, detail) == (said.status, said.content["detail"])
 
 
 def test_a_reset_forgets_one_key_or_all(guard, control):
@@ -210,6 +239,7 @@ def test_another_method_is_refused_and_does_nothing(guard, control, method, path
 
 
 def test_every_write_is_logged_without_the_key(guard, control, caplog):
+    guard.try_enter("payments.charge", {"bank": CANARY}).exit()
     with caplog.at_level(logging.INFO, "guardrail.control"):
         ask(control, "POST", "/v1/breakers/payments/open")
         ask(control, "POST", f"/v1/breakers/per-bank%2F{CANARY}/close")

@@ -6,6 +6,7 @@ Off unless it is asked for, on loopback only, and only with a token:
     tokens.py       what opens it              endpoint.py     Control: from open to close, and across forks
     connections.py  how many, and how long     exchange.py     one request, bounded
     door.py         who is let in              routes.py       what can be asked and done
+    proof.py        what a client asks first   answers.py      JSON, and what is wrong with a request
 """
 
 from guardrail.control.endpoint import Control, serve

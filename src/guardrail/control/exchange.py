@@ -1,6 +1,6 @@
-"""One exchange: a request that is read in bounded room, and its answer.
+"""One exchange: a request that is read in bounded room, and its answer. A request for proof may go before it.
 
-Law: no more than LARGEST bytes are read of a request before it is answered, whoever sends it and however it is cut.
+Law: no more than LARGEST bytes are read of all that is asked on a connection, whoever sends it and however it is cut.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from guardrail.control.address import location
 from guardrail.control.answers import Answer, problem
 from guardrail.control.connections import Connections
 from guardrail.control.door import Door
+from guardrail.control.proof import nonce_of
 
 LARGEST = 16_384
 QUIET_S = 5.0  # after so long without a byte, it is over
@@ -58,7 +59,7 @@ class Bounded(RawIOBase):
 
 
 class Exchange(BaseHTTPRequestHandler):
-    """Read one request and answer it."""
+    """Read one request and answer it. After a proof the connection stays, so that nobody else can take the token."""
 
     timeout = QUIET_S
     request_version = default_request_version = "HTTP/1.0"  # whoever says none gets headers all the same
@@ -70,9 +71,8 @@ class Exchange(BaseHTTPRequestHandler):
 
     def handle(self) -> None:
         try:
-            self.raw_requestline = self.rfile.readline()
-            if self.parse_request():
-                self._say(self._answer())
+            while self._goes_on():
+                pass
         except TooLarge:
             self._say(problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request is too large"))
         except CutShort:
@@ -87,11 +87,25 @@ class Exchange(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the name is that of the library
         """Log nothing: paths hold keys."""
 
-    def _answer(self) -> Answer:
+    def _goes_on(self) -> bool:
+        """Answer one request, and tell whether there may be another one."""
+        self.raw_requestline = self.rfile.readline()
+        if not self.parse_request():
+            return False
+        nonce = nonce_of(self.command, self.path)
+        answer = self._answer(nonce)
+        asked_to_close = self.headers.get("Connection", "").strip().lower() == "close"
+        goes_on = nonce is not None and answer.status == HTTPStatus.OK and not asked_to_close
+        self._say(answer, goes_on=goes_on)
+        return goes_on
+
+    def _answer(self, nonce: str | None) -> Answer:
         endpoint = cast("Endpoint", self.server)
-        refusal = endpoint.door.refusal(self.headers)
+        refusal = endpoint.door.refusal(self.headers, with_token=nonce is None)
         if refusal is not None:
             return refusal
+        if nonce is not None:
+            return endpoint.door.proof(nonce)
         endpoint.open[self.connection].is_known = True
         try:
             return endpoint.answer(self.command, self.path)
@@ -100,7 +114,7 @@ class Exchange(BaseHTTPRequestHandler):
             logger.log(ERROR, "the control endpoint failed: %s\n%s", type(error).__name__, trace)
             return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "it failed; the log of the service says where")
 
-    def _say(self, answer: Answer) -> None:
+    def _say(self, answer: Answer, *, goes_on: bool = False) -> None:
         body = answer.body()
         self.send_response_only(answer.status)
         for name, value in (
@@ -108,14 +122,15 @@ class Exchange(BaseHTTPRequestHandler):
             ("Content-Length", str(len(body))),
             ("Cache-Control", "no-store"),
             ("X-Content-Type-Options", "nosniff"),
-            ("Connection", "close"),
+            ("Connection", "keep-alive" if goes_on else "close"),
             *answer.headers,
         ):
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
-        self._let_finish()
+        if not goes_on:
+            self._let_finish()
 
     def _let_finish(self) -> None:
         """Read on for a while: to close while somebody still sends would take the answer away from him."""

@@ -2,12 +2,12 @@
 
     GET  /v1/snapshot[?show_keys=1]                        what can be seen of it; keys are hashed unless asked for
     GET  /v1/health                                        503 when it is failing
-    POST /v1/breakers/{name}/{open|close|reset}            open and close hold until reset
+    POST /v1/breakers/{name}/{open|close|reset}            open and close hold until reset; a key may be given as its hash
     GET  /v1/rules/{rule}/standing[?key=..[&key=..]]       what a rule would say to a call with this key; takes nothing
     POST /v1/rules/{rule}/reset[?key=..[&key=..]]          forget one key, or all
 
-Law: a parameter that is not known is refused rather than overlooked: a misspelt `key` must not reset all keys. Every
-write is logged, without the key.
+Law: a parameter that is not known is refused rather than overlooked: a misspelt `key` must not reset all keys. What is
+named by hand is there already: a misspelt key makes no breaker. Every write is logged, without the key.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from logging import getLogger
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import parse_qsl, unquote
 
+from guardrail.admission.call import bounded
 from guardrail.control.answers import Answer, Unanswerable, problem
 from guardrail.errors import StoreError
 from guardrail.rules.spelling import closest
+from guardrail.telemetry.entry import hidden
 
 if TYPE_CHECKING:
     from guardrail.core.breaker_state import BreakerSnapshot
@@ -49,8 +51,24 @@ class Lever(Protocol):
     def snapshot(self) -> BreakerSnapshot: ...
 
 
+class Keyed(Protocol):
+    """Be what an endpoint needs of a rule."""
+
+    @property
+    def key(self) -> tuple[tuple[str, ...], ...]: ...
+
+
+class Rules(Protocol):
+    """Find rules by name."""
+
+    def get(self, name: str, /) -> Keyed | None: ...
+
+
 class Served(Protocol):
     """Be what an endpoint needs of a guard."""
+
+    @property
+    def rules(self) -> Rules: ...
 
     @property
     def breakers(self) -> Mapping[str, Lever]: ...
@@ -129,12 +147,12 @@ def _health(asked: Asked) -> Answer:
 def _breaker(change: Callable[[Lever], None], what: str) -> Answering:
     def answer(asked: Asked) -> Answer:
         try:
-            lever = asked.guard.breakers[asked.name]
+            lever = asked.guard.breakers[_living(asked)]
             change(lever)
             snapshot = lever.snapshot()
         except KeyError:
             return _no_breaker(asked)
-        logger.info("by hand: breaker '%s' was %s", _without_key(asked), what)
+        logger.info("by hand: breaker '%s' was %s", _rule_of(asked), what)
         return Answer(HTTPStatus.OK, asdict(snapshot))
 
     return answer
@@ -188,22 +206,51 @@ def _in_our_words(asked: Asked) -> Iterator[None]:
         meant = closest(asked.name, tuple(one.name for one in asked.guard.snapshot().rules))
         raise Unanswerable(problem(HTTPStatus.NOT_FOUND, "there is no such rule", meant=meant)) from None
     except ValueError:
-        detail = "the rule has no key, or one of another number of parts"
-        raise Unanswerable(problem(HTTPStatus.BAD_REQUEST, detail)) from None
+        raise Unanswerable(problem(HTTPStatus.BAD_REQUEST, _key_wanted(asked))) from None
     except StoreError:
         detail = "the rule is shared, and its store does not answer"
         raise Unanswerable(problem(HTTPStatus.SERVICE_UNAVAILABLE, detail)) from None
 
 
+def _key_wanted(asked: Asked) -> str:
+    rule = asked.guard.rules.get(asked.name)
+    parts = [" or ".join(part) for part in rule.key] if rule is not None else []
+    if not parts:
+        return "the rule has no key: give none"
+    many = "1 part" if len(parts) == 1 else f"{len(parts)} parts, each given by itself"
+    return f"the key of this rule has {many}: {', '.join(parts)}"
+
+
+def _living(asked: Asked) -> str:
+    """Return the name of a breaker that exists: the one asked for, or the one whose key has the hash asked for.
+
+    Raises:
+        KeyError: There is none.
+    """
+    names, rule = frozenset(asked.guard.breakers), _rule_of(asked)
+    key = asked.name.removeprefix(f"{rule}/")
+    if asked.name in names or f"{rule}/{bounded(key)}" in names:
+        return asked.name
+    keyed = (name for name in names if name.startswith(f"{rule}/"))
+    found = next((name for name in keyed if hidden(name.removeprefix(f"{rule}/")) == key), None)
+    if found is None:
+        raise KeyError(rule)
+    return found
+
+
 def _no_breaker(asked: Asked) -> Answer:
     rules = tuple(one.rule for one in asked.guard.snapshot().breakers)
+    rule = _rule_of(asked)
+    if asked.name != rule and rule not in {"?", *asked.guard.breakers}:
+        detail = "no breaker is kept for this key yet; a key that has been called has one"
+        return problem(HTTPStatus.NOT_FOUND, detail)
     if asked.name in rules:
         return problem(HTTPStatus.NOT_FOUND, "this rule has a breaker for each key: name it as rule/key")
     return problem(HTTPStatus.NOT_FOUND, "there is no such breaker", meant=closest(asked.name, rules))
 
 
-def _without_key(asked: Asked) -> str:
-    """Return the name of a breaker as the log may have it."""
+def _rule_of(asked: Asked) -> str:
+    """Return the rule of a breaker that is asked for: its name as the log may have it."""
     rules = (one.rule for one in asked.guard.snapshot().breakers)
     return max(
         (rule for rule in rules if asked.name == rule or asked.name.startswith(f"{rule}/")), key=len, default="?"

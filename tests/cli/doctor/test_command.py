@@ -150,3 +150,8 @@ def test_the_help():
     assert max(map(len, done.out.splitlines())) <= 80
     (line,) = [line for line in guardrail("--help").out.splitlines() if line.startswith("  doctor ")]
     assert line.endswith("deployment.")
+
+
+def test_what_a_server_says_cannot_do_anything_to_a_terminal():
+    found = [Finding(Severity.ERROR, "a.b", "it said \x1b[2Jgone", "\x1b[31mred", "\r\ndo")]
+    assert not [line for line in lines(found) if not line.isprintable()]

@@ -78,6 +78,9 @@ def test_rules_that_are_not_there():
 def test_rules_that_only_watch_or_are_off(seen_with):
     report = seen_with(LIMIT, LIMIT | {"name": "x", "mode": "shadow"}, LIMIT | {"name": "y", "mode": "off"})
     assert {"shadow": ["x"], "off": ["y"]} == report.found["rules.not-enforced"]["measured"]
+    assert "of 3 rules, 1 only watches and 1 is off" == report.found["rules.not-enforced"]["found"]
+    alone = seen_with(LIMIT | {"name": "y", "mode": "off"}, LIMIT | {"name": "z", "mode": "off"})
+    assert "of 2 rules, 2 are off" == alone.found["rules.not-enforced"]["found"]
 
 
 def test_what_lint_finds_is_mentioned(seen_with):

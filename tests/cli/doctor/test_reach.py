@@ -55,7 +55,8 @@ def test_a_server_that_hangs(redis_server, short):
     assert "error" == report.severity("store.answers")
     assert "no answer to TIME" in report.sentence("store.answers")
     assert "error" == with_password.severity("store.connection")
-    assert "no connection within" in with_password.sentence("store.connection")
+    assert "connected, but what listens there did not answer within 0.3 s" in with_password.sentence("store.connection")
+    assert "firewall" not in with_password.sentence("store.connection")
 
 
 def test_a_server_that_hangs_in_the_middle(redis_server, short):
@@ -121,6 +122,16 @@ def test_a_far_away_server(redis_server):
     assert "error" == report.severity("store.round-trip")
     assert "timeout=" in report.sentence("store.round-trip")
     assert "ok" == report.severity("store.clock")
+
+
+def test_answers_within_answers():
+    """redis-py reads them with a call for each level."""
+    with speaking(lambda _: b"*1\r\n" * 5_000) as port:
+        for password in "", f":{SECRET}@":
+            report = seen_at(f"redis://{password}{HOST}:{port}")
+            [found] = [one for one in report.found.values() if one["severity"] == "error"]
+            assert "protocol" == found["measured"]["fault"]
+            assert "recursion" not in report.text
 
 
 # No Redis at all -----------------------------------------------------------------------------------------------------
@@ -235,7 +246,7 @@ def test_an_authority_that_is_not_there(start_tls):
 
 def test_tls_where_the_other_side_does_not_speak_it(start_tls, redis_server, short):
     tls_to_plain = seen_at(redis_server.url.replace("redis://", "rediss://"))
-    assert "that the server speaks TLS there" in tls_to_plain.sentence("store.connection")
+    assert "whether it speaks TLS there" in tls_to_plain.sentence("store.connection")
     with start_tls(HOST) as (server, _):
         plain_to_tls = seen_at(server.url.replace("rediss://", "redis://"))
     assert 1 == plain_to_tls.code

@@ -1,21 +1,23 @@
 """Whatever is at the other end, a command ends in a sentence, and the token goes nowhere else."""
 
+import json
 import socket
 import threading
 
 import pytest
 
 from guardrail.cli.remote import client
+from guardrail.control.proof import ASKED, proof_of
 from tests.cli.remote.scene import typed
-from tests.control.scene import CANARY, TOKEN, guard_of, served
+from tests.control.scene import CANARY, TOKEN, ask, guard_of, served
 
 
 @pytest.fixture
 def answering():
-    """Give servers that say what they are told to, and note what they hear."""
+    """Give servers that say what they are told to, and note what they hear. Those that prove to know the token go on."""
     started = []
 
-    def start(said):
+    def start(said, *, proves=True):
         listener = socket.create_server(("127.0.0.1", 0))
         heard = []
 
@@ -26,6 +28,8 @@ def answering():
                 except OSError:
                     return
                 with connection:
+                    if proves:
+                        connection.sendall(proof(connection.recv(65_536), listener.getsockname()[1]))
                     heard.append(connection.recv(65_536))
                     connection.sendall(said)
 
@@ -41,6 +45,12 @@ def answering():
         thread.join(10)
 
 
+def proof(asked, port):
+    nonce = asked.split()[1].decode().removeprefix(ASKED)
+    said = json.dumps({"proof": proof_of(TOKEN, nonce, f"127.0.0.1:{port}")}).encode()
+    return reply(said, headers="Connection: keep-alive\r\n")
+
+
 def reply(body, status="200 OK", headers="", length=None):
     length = len(body) if length is None else length
     return f"HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{headers}\r\n".encode() + body
@@ -48,6 +58,7 @@ def reply(body, status="200 OK", headers="", length=None):
 
 SAID = [
     (reply(b"<html>hello</html>"), "is no control endpoint of guardrail"),
+    (reply(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"), "is no control endpoint of guardrail"),
     (reply(b"[]"), "is no control endpoint of guardrail"),
     (reply(b"nothing", "404 Not Found"), "is no control endpoint of guardrail"),
     (reply(b"", "302 Found", f"Location: http://evil.example/{CANARY}\r\n"), "is no control endpoint of guardrail"),
@@ -69,6 +80,57 @@ def test_what_is_no_endpoint_is_named_as_such(answering, said, sentence):
     assert url.removeprefix("http://") in done.err
     assert sentence in done.err
     assert 1 == len(done.err.splitlines())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        reply(b'{"detail": "busy"}', "503 No"),
+        reply(b"{}"),
+        reply(b'{"proof": 1}'),
+        reply(b'{"proof": "\\ud800"}'),
+        reply(b"hello"),
+    ],
+)
+@pytest.mark.parametrize("words", [["top", "--once"], ["breaker", "payments", "open"], ["key", "r", "k", "show"]])
+def test_a_thief_at_a_free_port_is_not_sent_the_token(answering, said, words):
+    url, heard = answering(said, proves=False)
+    with served() as control:
+        done = typed(*words, "--url", control.url, url=url)
+    assert url.removeprefix("http://") in done.out + done.err
+    assert "does not know the token; it was not sent" in done.out + done.err
+    assert heard
+    assert TOKEN.encode() not in b"".join(heard)
+
+
+def test_a_thief_cannot_have_the_service_prove_for_him():
+    with served() as control, socket.create_server(("127.0.0.1", 0)) as thief:
+        heard = []
+
+        def relay():
+            connection, _ = thief.accept()
+            with connection:
+                heard.append(connection.recv(65_536))
+                path = heard[0].split()[1].decode()
+                said = ask(control, path=path, authorization=None, connection="close")
+                heard.append(said.content)
+                connection.sendall(reply(said.text.encode(), headers="Connection: keep-alive\r\n"))
+                heard.append(connection.recv(65_536))
+
+        thread = threading.Thread(target=relay, daemon=True)
+        thread.start()
+        done = typed("breaker", "payments", "open", url=f"127.0.0.1:{thief.getsockname()[1]}")
+        thread.join(10)
+    assert 1 == done.code
+    assert "does not know the token; it was not sent" in done.err
+    assert "proof" in heard[1]  # so the service was asked, and answered
+    assert b"" == heard[2]
+
+
+def test_a_connection_that_ends_after_the_proof_is_not_opened_again(answering):
+    url, heard = answering(b"", proves=True)
+    typed("breaker", "payments", "open", url=url)
+    assert 1 == len(heard)
 
 
 def test_a_redirect_is_not_followed_so_the_token_stays(answering):
@@ -149,7 +211,8 @@ def test_a_wrong_token_is_said_to_be_wrong_and_not_shown(words):
     with served() as control:
         done = typed(*words, url=control.url, token="canary-wrong-token-0")
     assert 1 == done.code
-    assert "the token is wrong for 127.0.0.1:" in done.err
+    assert "whoever listens at 127.0.0.1:" in done.err
+    assert "does not know the token; it was not sent" in done.err
     assert "GUARDRAIL_CONTROL_TOKEN of the service" in done.err
     assert "canary" not in done.err + done.out
 

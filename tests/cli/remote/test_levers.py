@@ -51,6 +51,7 @@ def test_a_breaker_is_moved_by_hand(guard, url, action, state, said):
 
 
 def test_a_breaker_with_a_key_is_named_by_both(guard, url):
+    guard.try_enter("payments.charge", {"bank": "acme & co/ü"}).exit()
     assert 0 == typed("breaker", "per-bank/acme & co/ü", "open", url=url).code
     assert "forced_open" == guard.breakers["per-bank/acme & co/ü"].state
 
@@ -69,9 +70,9 @@ def test_a_breaker_with_a_key_is_named_by_both(guard, url):
         (["key", "per-usr", "reset"], "rule 'per-usr': there is no such rule; did you mean 'per-user'?"),
         (
             ["key", "two parts", "u1", "show"],
-            "rule 'two parts': the rule has no key, or one of another number of parts",
+            "rule 'two parts': the key of this rule has 2 parts, each given by itself: user, client.ip",
         ),
-        (["key", "per-user", "show"], "rule 'per-user': the rule has no key, or one of another number of parts"),
+        (["key", "per-user", "show"], "rule 'per-user': the key of this rule has 1 part: user"),
     ],
 )
 def test_what_is_not_there_is_answered_with_what_was_meant(url, words, why):

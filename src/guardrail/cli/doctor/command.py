@@ -39,6 +39,7 @@ def look_around(store: str | None, path: str | None) -> Iterator[Finding]:
         store: The store's URL.
         path: The rule file or folder.
     """
+    from guardrail.cli.doctor.control import control_findings
     from guardrail.cli.doctor.files import file_findings
     from guardrail.cli.doctor.interpreter import interpreter_findings
     from guardrail.cli.doctor.libraries import library_findings
@@ -51,6 +52,7 @@ def look_around(store: str | None, path: str | None) -> Iterator[Finding]:
     yield from interpreter_findings()
     yield from library_findings()
     yield mode_finding()
+    yield from control_findings()
     rules, found = read_rules(path)
     yield from found
     if rules is not None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from guardrail.stores.contact import NO_CONNECTION, Fault, rights_of
+from guardrail.stores.contact import GARBLED, NO_CONNECTION, Fault, rights_of
 from guardrail.stores.wires import Wire, fault_of_error, thread_wire
 
 if TYPE_CHECKING:
@@ -40,11 +40,29 @@ def dialled(url: StoreUrl) -> Wire:
         return dial.wire
     hint = ", and that the server speaks TLS there" if url.scheme == "rediss" else ", and firewalls on the way"
     late = Fault("timeout", f"no connection within {CONNECTING_S:g} s; check host and port{hint}")
+    if dial.is_connected:
+        silent = f"connected, but what listens there did not answer within {CONNECTING_S:g} s"
+        late = Fault("timeout", f"{silent}; see whether it is overloaded or stopped{_speaks(url)}")
     if dial.error is None:
         dial.give_up()
         raise VisitError(late)
+    if _is_nested(dial.error):
+        raise VisitError(GARBLED) from dial.error
     fault = fault_of_error(dial.error, rights_of(url.prefix, url.settings))
     raise VisitError(late if fault is NO_CONNECTION else fault) from dial.error
+
+
+def _speaks(url: StoreUrl) -> str:
+    return ", and whether it speaks TLS there" if url.scheme == "rediss" else ", or speaks TLS only (rediss://)"
+
+
+def _is_nested(error: BaseException | None) -> bool:
+    """Tell whether an answer had so many lists within lists that redis-py gave up."""
+    while error is not None:
+        if isinstance(error, RecursionError) or "recursion" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class _Dial(Thread):
@@ -76,6 +94,11 @@ class _Dial(Thread):
                 wire.lifeline.close()
             if wire is not None and (self._is_over or self.wire is None):
                 wire.hang_up()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there has been a socket on which to wait for answers."""
+        return self._dialled is not None and self._dialled.lifeline is not None
 
     def give_up(self) -> None:
         """End it, as far as that is possible: a server that drips would keep it busy for ever."""

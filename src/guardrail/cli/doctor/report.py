@@ -1,6 +1,7 @@
 """Findings as people and programs read them.
 
-Law: names and types for programs stay as they are; there may be more of them later.
+Law: names and types for programs stay as they are; there may be more of them later. Nothing that a server says can do
+anything to a terminal.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from guardrail.cli.doctor.finding import Severity
-from guardrail.cli.words import number
+from guardrail.cli.words import number, plainly
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -25,11 +26,11 @@ def lines(found: Sequence[Finding]) -> Iterator[str]:
     """Say what was found, and how much of it there is."""
     codes = max(len(finding.code) for finding in found)
     for finding in found:
-        yield f"{finding.severity.word:{_WIDE}}  {finding.code:{codes}}  {finding.found}"
+        yield f"{finding.severity.word:{_WIDE}}  {finding.code:{codes}}  {plainly(finding.found)}"
         if finding.means:
-            yield f"{'':{_WIDE}}  {'means':>{codes}}  {finding.means}"
+            yield f"{'':{_WIDE}}  {'means':>{codes}}  {plainly(finding.means)}"
         if finding.advice:
-            yield f"{'':{_WIDE}}  {'do':>{codes}}  {finding.advice}"
+            yield f"{'':{_WIDE}}  {'do':>{codes}}  {plainly(finding.advice)}"
     yield ""
     yield _counted(found)
 

@@ -71,11 +71,18 @@ def _not_enforced(rules: RuleSet) -> Iterator[Finding]:
         yield Finding(
             Severity.NOTE,
             "rules.not-enforced",
-            f"of {number(len(rules), 'rule')}, {len(watching):,} only watch and {len(off):,} are off",
+            f"of {number(len(rules), 'rule')}, {' and '.join(_said(len(watching), len(off)))}",
             "they refuse nobody",
             "write mode: enforce once you have seen enough of them",
             {"shadow": watching, "off": off},
         )
+
+
+def _said(watching: int, off: int) -> Iterator[str]:
+    if watching:
+        yield f"{watching:,} only {'watches' if watching == 1 else 'watch'}"
+    if off:
+        yield f"{off:,} {'is' if off == 1 else 'are'} off"
 
 
 def _linted(path: str) -> Iterator[Finding]:

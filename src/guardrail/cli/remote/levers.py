@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guardrail.cli.exits import OK, WRONG, say, stop
 from guardrail.cli.remote.client import Client, Unanswered
+from guardrail.cli.remote.restoring import MOST, OtherVersion, restored
 from guardrail.cli.words import lasting, plainly
 from guardrail.rules.spelling import shown
 
 if TYPE_CHECKING:
     from guardrail.cli.remote.places import Place
+    from guardrail.telemetry.snapshot import Snapshot
 
 DONE = {
     "open": "forced open: every call is refused until 'reset'",
@@ -61,15 +63,16 @@ def reset_key(
 def standing_text(verdict: dict[str, Any]) -> str:
     """Say how a rule stands, from the verdict it would give to a call now."""
     limit, left = verdict.get("limit"), verdict.get("remaining")
-    what = f" ({plainly(verdict['text'])})" if verdict.get("kind") == "limit" and verdict.get("text") else ""
+    what = f" ({plainly(str(verdict['text']))})" if verdict.get("kind") == "limit" and verdict.get("text") else ""
+    wait_s, retry_after_s = _number(verdict.get("wait")), _number(verdict.get("retry_after"))
     counted = isinstance(limit, int) and isinstance(left, int)
     if verdict.get("allowed"):
-        wait = f" after a wait of {_seconds(verdict['wait'])}" if verdict.get("wait") else ""
+        wait = f" after a wait of {_seconds(wait_s)}" if wait_s else ""
         said = [f"lets the next call in{wait}" + (f", which leaves {left:,} of {limit:,}{what}" if counted else "")]
     else:
         said = [f"refuses the next call: {plainly(str(verdict.get('reason')))}{what}"]
-        if retry_after := verdict.get("retry_after"):
-            said.append(f"lets one in in {_seconds(retry_after)}")
+        if retry_after_s:
+            said.append(f"lets one in in {_seconds(retry_after_s)}")
     if verdict.get("shadow"):
         said.append("only watches")
     return "; ".join(said)
@@ -117,8 +120,20 @@ def _wrong(wrong: Unanswered) -> str:
 
 
 def _has_keys(client: Client, rule: str) -> bool:
-    found = [one for one in client.get("snapshot").get("rules", ()) if one.get("name") == rule]
-    return bool(found) and found[0].get("keys") is not None
+    return any(one.name == rule and one.keys is not None for one in _snapshot(client).rules)
+
+
+def _snapshot(client: Client) -> Snapshot:
+    try:
+        return restored(client.get("snapshot"))
+    except OtherVersion as wrong:
+        raise Unanswered(f"{client.place}: {wrong}") from None
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -MOST < value < MOST:  # nor a NaN
+        return 0.0
+    return max(0.0, float(value))
 
 
 def _seconds(seconds: float) -> str:

@@ -47,14 +47,14 @@ def headlines(picture: Picture) -> Iterator[Cell]:
             yield Cell(f"{one.trouble}, for {_age(one.away_s)}; looking on", BAD)
     modes = sorted({one.mode for one in there if one.mode not in {None, "enforce"}}, key=str)
     if modes:
-        yield Cell(f"the guard's mode is {' or '.join(map(str, modes))}: no rule refuses", ODD)
+        yield Cell(f"the guard's mode is {' or '.join(plainly(str(mode)) for mode in modes)}: no rule refuses", ODD)
     if len(picture.rules_in_force) > 1:
         yield Cell("the processes go by different rules:", ODD)
     for rules in picture.rules_in_force:
         many = f", in {rules.processes} of {len(there)} processes" if len(picture.rules_in_force) > 1 else ""
         reloads = f", {number(rules.reloads, 'reload')}" if rules.reloads else ""
         source = plainly(rules.source) if rules.source else "code"
-        yield Cell(f"rules   {rules.revision} from {source}, in force for {_age(rules.age_s)}{reloads}{many}")
+        yield Cell(f"rules   {plainly(rules.revision)} from {source}, in force for {_age(rules.age_s)}{reloads}{many}")
         if rules.error:
             yield Cell(f"the rule files cannot be used: {plainly(rules.error.splitlines()[0])}", BAD)
     for store in picture.stores:
@@ -86,7 +86,7 @@ def _rule(rule: RuleFigures) -> Iterator[Cell]:
 
 
 def _mode(rule: RuleFigures) -> str:
-    return percent(rule.enforced) if rule.mode == "enforce" and rule.enforced < 1 else rule.mode
+    return percent(rule.enforced) if rule.mode == "enforce" and rule.enforced < 1 else plainly(rule.mode)
 
 
 def _trials(picture: Picture) -> Section:
@@ -103,7 +103,9 @@ def _breakers(breakers: Sequence[BreakerFigures]) -> Section:
 
 def _breaker(breaker: BreakerFigures) -> Iterator[Cell]:
     alone = sum(breaker.states.values()) == 1
-    states = [f"{'' if alone else f'{count} '}{WORDS.get(state, state)}" for state, count in breaker.states.items()]
+    states = [
+        f"{'' if alone else f'{count} '}{WORDS.get(state) or plainly(state)}" for state, count in breaker.states.items()
+    ]
     yield Cell(plainly(breaker.name))
     yield Cell(", ".join(states), STYLES.get(breaker.state, ""))
     yield Cell("" if breaker.since_s is None else _age(breaker.since_s))
@@ -116,13 +118,17 @@ def _breaker(breaker: BreakerFigures) -> Iterator[Cell]:
 
 
 def _bulkheads(bulkheads: Sequence[BulkheadFigures]) -> Section:
-    rows = [tuple(_bulkhead(one)) for one in sorted(bulkheads, key=lambda one: -one.fullest / one.capacity)]
+    rows = [tuple(_bulkhead(one)) for one in sorted(bulkheads, key=_fullness, reverse=True)]
     return Section(("bulkhead*", "fullest", "places#", "inside#", "waiting#"), rows)
 
 
+def _fullness(one: BulkheadFigures) -> float:
+    return min(1.0, max(0.0, one.fullest / max(1, one.capacity)))
+
+
 def _bulkhead(one: BulkheadFigures) -> Iterator[Cell]:
-    full = min(1.0, one.fullest / one.capacity)
-    filled = round(full * BAR) or (1 if one.fullest else 0)
+    full = _fullness(one)
+    filled = round(full * BAR) or (1 if one.fullest > 0 else 0)
     style = BAD if full == 1 else ODD if full >= 0.8 else WELL
     yield Cell(plainly(one.rule))
     yield Cell(f"{'█' * filled}{'░' * (BAR - filled)} {one.fullest} of {one.capacity}", style)
