@@ -209,6 +209,25 @@ def test_a_limit_is_exhausted_and_all_else_unavailable(kind, code):
     assert code is answer_of(as_outgoing(refusal(kind))).code
 
 
+def test_a_limit_whose_store_is_away_is_unavailable_and_nothing_is_used_up():
+    away = refusal(reason="store_unavailable")
+    answer = answer_of(away)
+    assert [grpc.StatusCode.UNAVAILABLE] * 2 == [answer.code, escaped(away).code]
+    found = unpacked(answer)
+    assert {RetryInfo, ErrorInfo} == found.keys()
+    assert ("STORE_UNAVAILABLE", 1) == (found[ErrorInfo].reason, found[RetryInfo].retry_delay.seconds)
+    assert "1500" == dict(answer.trailers)[PUSHBACK]
+
+
+def test_beside_a_limit_that_is_used_up_one_whose_store_is_away_is_no_violation():
+    row = {"kind": "limit", "allowed": False, "text": "1/min"}
+    used_up = Verdict("used-up", reason="rate", retry_after=9.0, **row)
+    away = Verdict("away", reason="store_unavailable", retry_after=1.0, **row)
+    answer = answer_of(RateLimited("/a.B/C", Decision.of((used_up, away))))
+    assert grpc.StatusCode.RESOURCE_EXHAUSTED is answer.code
+    assert ["used-up"] == [violation.subject for violation in unpacked(answer)[QuotaFailure].violations]
+
+
 @pytest.mark.parametrize(
     ("retry_after", "seconds", "nanos", "pushback"),
     [

@@ -293,7 +293,9 @@ def test_a_store_without_sense_is_complained_of_once(store, shared, monkeypatch,
 
 @both
 @pytest.mark.parametrize("count", [0, None, OSError("no network")])
-def test_a_store_that_cannot_count_leaves_all_of_the_limit_to_this_process(away, shared, decided, monkeypatch, count, caplog):
+def test_a_store_that_cannot_count_leaves_all_of_the_limit_to_this_process(
+    away, shared, decided, monkeypatch, count, caplog
+):
     def live_processes():
         if isinstance(count, OSError):
             raise count

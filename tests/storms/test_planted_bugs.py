@@ -5,9 +5,9 @@ import pytest
 from guardrail.admission.attempt import Attempt
 from guardrail.admission.breaker_gate import AskedBreaker
 from guardrail.admission.bulkhead_gate import AskedBulkhead
-from guardrail.admission.ledger import Ledger
 from guardrail.admission.limit_gate import AskedLimit
 from guardrail.admission.object_states import BulkheadStates
+from guardrail.admission.waiter import Waiter
 from guardrail.core.token_bucket import TokenBucket
 from tests.storms.scenarios import SCENARIOS
 
@@ -82,8 +82,8 @@ def asks_the_breaker_once(plant):
 def wakes_nobody(plant):
     """Whoever is handed a place sleeps on."""
 
-    @plant(Ledger, "wake")
-    def _(right, ledger, waiter):
+    @plant(Waiter, "rouse")
+    def _(right, waiter):
         """Nothing."""
 
 
@@ -99,14 +99,15 @@ def grows_without_telling(plant):
 def shrinks_too_late(plant):
     """A smaller bulkhead goes on handing its old places over."""
 
-    @plant(BulkheadStates, "release")
-    def _(right, states, state):
-        row = state.returning or state.arriving
+    @plant(AskedBulkhead, "leave")
+    def _(right, asked):
+        row = asked.holds and (asked._state.returning or asked._state.arriving)
         if not row:
-            return right(states, state)
+            return right(asked)
         waiter, _ = row.popitem(last=False)
         waiter.granted = True
-        return waiter
+        asked.holds = False
+        return asked.gate.ledger.wake(waiter)
 
 
 def keeps_the_tokens(plant):

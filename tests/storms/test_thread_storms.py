@@ -252,6 +252,12 @@ def test_an_event_is_told_once_although_another_turn_follows_at_once():
             if self.others:
                 self.others.pop()()
 
+        def __enter__(self):
+            return lock.acquire()
+
+        def __exit__(self, *_):
+            lock.release()
+
     guard.ledger.lock = Crowded()
     with guard.ledger:
         pass

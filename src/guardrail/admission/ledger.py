@@ -148,20 +148,12 @@ class Ledger:
     def drain(self) -> None:
         """Run what was put off. Whoever releases the lock looks here afterwards, so nothing is left behind."""
         while self.deferred and not self.is_in_turn():
-            lock, is_ours = self.lock, None
             try:
-                is_ours = lock.acquire(blocking=False)
-                if not is_ours:
+                if not self._ran():
                     return
-                self._begin(is_inner=False)
-            finally:
-                if is_ours:
-                    lock.release()
-                elif is_ours is None:
-                    try:
-                        lock.release()
-                    except RuntimeError:  # the signal struck before it was known whose the lock is
-                        is_ours = False
+            except BaseException:
+                self._ran()  # what was cut short is tried again at once, before the next signal
+                raise
             self._tell()
 
     def say(self, event: Event) -> None:
@@ -253,6 +245,23 @@ class Ledger:
                 del self.deferred[0]
             self._cut_short = None
         return now_us
+
+    def _ran(self) -> bool:
+        """Take a turn, in which is run what was put off; False: somebody else is in one."""
+        lock, is_ours = self.lock, None
+        try:
+            is_ours = lock.acquire(blocking=False)
+            if is_ours:
+                self._begin(is_inner=False)
+            return is_ours
+        finally:
+            if is_ours:
+                lock.release()
+            elif is_ours is None:
+                try:
+                    lock.release()
+                except RuntimeError:  # the signal struck before it was known whose the lock is
+                    is_ours = False
 
     def _tell(self) -> None:
         """Wake first: that takes no time. What is cut short leaves the rest to the next turn."""

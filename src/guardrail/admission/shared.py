@@ -75,15 +75,15 @@ class Shared:
         """Ask the store. One that raises, or answers what makes no sense, which none should, is unavailable."""
         try:
             return checked(self.store.admit(checks, peek=peek), checks, self.store)
-        except Exception:  # noqa: BLE001  whatever it is, it is logged, and the call is decided
-            return raised()
+        except Exception as error:  # noqa: BLE001  whatever it is, it is logged, and the call is decided
+            return raised(error)
 
     async def aask(self, checks: Sequence[Check], *, peek: bool = False) -> Reply | Unavailable:
         """Ask as `ask` does, from a task."""
         try:
             return checked(await self.store.aadmit(checks, peek=peek), checks, self.store)
-        except Exception:  # noqa: BLE001  whatever it is, it is logged, and the call is decided
-            return raised()
+        except Exception as error:  # noqa: BLE001  whatever it is, it is logged, and the call is decided
+            return raised(error)
 
     def forget(self, subjects: Sequence[str] | None) -> None:
         """Forget what was counted for these subjects; None: for all of them.

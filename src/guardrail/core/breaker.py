@@ -35,7 +35,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from guardrail.core.breaker_state import BreakerRuling, BreakerSnapshot, BreakerState, Phase, Ticket, Transition
+from guardrail.core.breaker_state import (
+    NOT_CALM_US,
+    BreakerRuling,
+    BreakerSnapshot,
+    BreakerState,
+    Phase,
+    Ticket,
+    Transition,
+)
 from guardrail.core.breaker_thresholds import Thresholds
 from guardrail.core.breaker_trial import Probe, Trial
 
@@ -98,6 +106,7 @@ class Breaker(Thresholds):
         if state.phase == "open":
             seconds = self.opened_for_us(state.reopenings) / 1_000_000
             transition = self._move(state, "half_open", f"the {seconds:g} s it had to stay open are over", own_us)
+        if state.trial is None and state.phase == "half_open":
             state.trial = Trial(self.half_open_calls)
         if state.trial is None:
             return Ticket(state.generation, own_us), None
@@ -212,7 +221,8 @@ class Breaker(Thresholds):
                 verdict = self.verdict(trial)
                 if verdict is not None:
                     return verdict, deadline_us
-        return None
+        verdict = None if trial.out or trial.has_room else self.verdict(trial)
+        return None if verdict is None else (verdict, now_us)  # a signal has cut short what followed the last vote
 
     def _next_room_us(self, state: BreakerState, trial: Trial) -> int:
         """Return when the next call is let in if no probe comes back, by living through the deadlines to come."""
@@ -257,5 +267,6 @@ class Breaker(Thresholds):
         state.moved = transition
         state.generation += 1
         state.trial = None
+        state.calm_until_us = NOT_CALM_US  # `calm` may be cut short
         state.calm()
         return transition

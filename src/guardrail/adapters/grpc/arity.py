@@ -24,10 +24,11 @@ class Arity(NamedTuple):
 
 
 class Guarded(NamedTuple):
-    """Hold the handler of a method, and the one with a guard before it."""
+    """Hold the handler of a method, the one with a guard before it (None: each call gets its own), and the method's name."""
 
     method: Method
-    front: Method
+    front: Method | None
+    resource: str
 
 
 _ARITIES: Final = {

@@ -9,13 +9,16 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Token
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 from guardrail.adapters.attributes import LazyAttributes
 from guardrail.adapters.hooks import asked
 from guardrail.adapters.http.address import hop_of
 from guardrail.admission import ambient
+
+if TYPE_CHECKING:
+    from guardrail.guard import Guard
 
 LOG = "guardrail.grpc"
 METADATA = "metadata."
@@ -36,12 +39,13 @@ class Caller(Protocol):
 class RpcAttributes(LazyAttributes):
     """Look up the attributes of one RPC by name."""
 
-    __slots__ = ("_about", "_hook", "resource")
+    __slots__ = ("_hook", "about", "guard", "resource")
 
-    def __init__(self, resource: str, about: Any, user: UserHook | None) -> None:
+    def __init__(self, resource: str, about: Any, user: UserHook | None, guard: Guard | None = None) -> None:
         self._known = {}  # here: to call the parent would cost every call
         self.resource = resource
-        self._about = about
+        self.about = about
+        self.guard = guard
         self._hook = user
 
     @abstractmethod
@@ -64,20 +68,20 @@ class RpcAttributes(LazyAttributes):
         return self.resource if name == "resource" else self.of_user(name)
 
     def user(self) -> object:
-        return None if self._hook is None else asked(self._hook, self._about, log=LOG)
+        return None if self._hook is None else asked(self._hook, self.about, log=LOG)
 
 
 class ServedAttributes(RpcAttributes):
     """Look up the attributes of a call that came in, in its context."""
 
     __slots__ = ()
-    _about: Caller
+    about: Caller
 
     def metadata(self) -> Metadata:
-        return self._about.invocation_metadata() or ()
+        return self.about.invocation_metadata() or ()
 
     def address(self) -> str | None:
-        return client_ip(self._about.peer())
+        return client_ip(self.about.peer())
 
 
 class SentAttributes(RpcAttributes):
@@ -89,7 +93,7 @@ class SentAttributes(RpcAttributes):
     __slots__ = ()
 
     def metadata(self) -> Metadata:
-        return self._about.metadata or ()
+        return self.about.metadata or ()
 
     def address(self) -> str | None:
         return None

@@ -14,7 +14,8 @@ import grpc
 import wrapt
 
 from guardrail.adapters.escapes import as_outgoing, refusal_of
-from guardrail.adapters.grpc.outgoing import Continuation, Details, OutgoingGuard, Turn
+from guardrail.adapters.grpc.nesting import sent
+from guardrail.adapters.grpc.outgoing import Continuation, Details, Outgoing, OutgoingGuard, Turn
 from guardrail.adapters.grpc.refused import RefusedCall
 from guardrail.adapters.grpc.status import GONE, leave, status_of
 
@@ -35,31 +36,38 @@ class ClientGuard(
     """
 
     def _intercept(self, continuation: Continuation, details: Details, request: Any) -> Any:
-        outgoing = self._begin(details)
-        if outgoing is None:
-            return continuation(details, request)
-        guard, attributes, permit = outgoing
-        if permit is None:
-            turn = Turn(details.timeout)
-            permit = guard.try_enter(attributes.resource, attributes, max_wait=turn.max_wait)
-            left = turn.timeout_left()
-            details = details if left is None else with_timeout(details, left)
-        if not permit:
-            return RefusedCall(as_outgoing(permit.refusal()))
-        if not permit.awaits_end:
-            return continuation(details, request)
-        permit.is_held = True
+        around = sent.get()
         try:
-            call = continuation(details, request)
-        except BaseException as error:
-            permit.exit(error)
-            raise
-        return watched(call, permit)
+            outgoing = self._begin(details, request, around)
+            return continuation(details, request) if outgoing is None else go(outgoing, continuation, details, request)
+        finally:
+            sent.set(around)
 
     intercept_unary_unary: Any = _intercept
     intercept_unary_stream: Any = _intercept
     intercept_stream_unary: Any = _intercept
     intercept_stream_stream: Any = _intercept
+
+
+def go(outgoing: Outgoing, continuation: Continuation, details: Details, request: Any) -> Any:
+    """Let a call go out when it is its turn, or return it refused."""
+    guard, attributes, permit = outgoing
+    if permit is None:
+        turn = Turn(details.timeout)
+        permit = guard.try_enter(attributes.resource, attributes, max_wait=turn.max_wait)
+        left = turn.timeout_left()
+        details = details if left is None else with_timeout(details, left)
+    if not permit:
+        return RefusedCall(as_outgoing(permit.refusal()))
+    if not permit.awaits_end:
+        return continuation(details, request)
+    permit.is_held = True
+    try:
+        call = continuation(details, request)
+    except BaseException as error:
+        permit.exit(error)
+        raise
+    return watched(call, permit)
 
 
 class ShorterDetails(NamedTuple):

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from guardrail.adapters.grpc.attributes import LOG
+from guardrail.adapters.grpc.nesting import Nesting
 from guardrail.adapters.guards import checked_guard
 from guardrail.adapters.hooks import checked_hook, named
 from guardrail.default import default_guard
@@ -42,6 +43,7 @@ class Options(NamedTuple):
     exempt: frozenset[str]
     user: UserHook | None
     resource: ResourceHook | None
+    nesting: Nesting
 
     def current(self) -> Guard:
         """Return the guard; where none was given, the default one of this moment."""
@@ -77,7 +79,8 @@ class Interceptor(Generic[K]):
                 reflection.
             user: Says for whom a call is made: on a server from its context, on a client from its details. One that
                 raises means that nobody is known.
-            resource: Gives methods other names, from `/pkg.Service/Method`; what it says of a method is kept.
+            resource: Gives methods other names, from `/pkg.Service/Method`. It must not wait: a server asks it where it
+                takes all calls. What it says of a method is kept.
 
         Raises:
             TypeError: An option is of the wrong kind.
@@ -104,8 +107,11 @@ def checked(guard: object, exempt: object, user: object, resource: object) -> Op
         TypeError: One of them is of the wrong kind.
         ValueError: One of the exempt methods is none.
     """
-    asks = checked_hook("user", user, "the context or details of the call"), checked_hook("resource", resource, "the method")
-    return Options(checked_guard(guard), _methods(exempt), *asks)
+    asks = (
+        checked_hook("user", user, "the context or details of the call"),
+        checked_hook("resource", resource, "the method"),
+    )
+    return Options(checked_guard(guard), _methods(exempt), *asks, Nesting())
 
 
 def longest_wait(remaining: float | None) -> timedelta | None:

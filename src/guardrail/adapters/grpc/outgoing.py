@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from guardrail.adapters.escapes import CLIENT
 from guardrail.adapters.grpc.attributes import SentAttributes
+from guardrail.adapters.grpc.nesting import sent
 from guardrail.adapters.grpc.options import SHORT_S, Interceptor, longest_wait
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from guardrail.adapters.grpc.attributes import Metadata
+    from guardrail.adapters.grpc.nesting import Sent
     from guardrail.admission.permit import Permit
     from guardrail.guard import Guard
 
@@ -53,12 +55,23 @@ class Outgoing(NamedTuple):
 class OutgoingGuard(Interceptor[str | None]):
     """Decide the calls of a client. Safe from any thread or task."""
 
-    def _begin(self, details: Details) -> Outgoing | None:
-        """Decide a call at once, where the rules can; None: it is free to go, and nobody waits for its end."""
-        resource = self._resource_of(details.method)
+    def _begin(self, details: Details, request: Any, around: Sent | None) -> Outgoing | None:
+        """Decide a call at once, where the rules can; None: it is free to go, and nobody waits for its end.
+
+        Guards further in see in `sent` that it is decided, until the caller sets that to what was there before.
+
+        Args:
+            around: What a guard around this one has sent.
+        """
+        method, options = details.method, self._options
+        resource = self._resource_of(method)
         if resource is None:
             return None
-        guard, attributes = self._options.current(), SentAttributes(resource, details, self._options.user)
+        guard = options.current()
+        if around is not None and options.nesting.is_sent(around, request, method, guard):
+            return None
+        sent.set((request, method, guard))
+        attributes = SentAttributes(resource, details, options.user)
         permit = guard.at_once(resource, attributes)
         return None if permit and not permit.awaits_end else Outgoing(guard, attributes, permit)
 

@@ -13,9 +13,10 @@ import grpc
 
 from guardrail.adapters.escapes import refusal_of
 from guardrail.adapters.grpc.attributes import Metadata, ServedAttributes, withdraw
+from guardrail.adapters.grpc.nesting import NOTHING
 from guardrail.adapters.grpc.options import SHORT_S, longest_wait
 from guardrail.adapters.grpc.status import GONE, Answer, Trailers, answer_of, escaped, leave, status_of
-from guardrail.admission.ambient import publish
+from guardrail.admission.ambient import innermost, publish
 from guardrail.errors import Refused
 
 if TYPE_CHECKING:
@@ -47,16 +48,23 @@ class ServedCall:
 
     Attributes:
         context: What the handler gets.
-        permit: Ended by `finish` or `fail`.
+        is_idle: A guard around this one has let it in, and ends it.
+        permit: Ended by `finish` or `fail`. There is none when idle.
     """
 
-    __slots__ = ("_published", "context", "permit")
+    __slots__ = ("_published", "context", "is_idle", "permit")
+
+    permit: Permit
 
     def __init__(self, options: Options, resource: str, context: Context) -> None:
         self.context = context
         if not context.is_active():
             self._cut_off()
-        guard, attributes = options.current(), ServedAttributes(resource, context, options.user)
+        guard = options.current()
+        attributes = ServedAttributes(resource, context, options.user, guard)
+        self.is_idle = innermost() is not NOTHING and options.nesting.is_served(attributes)
+        if self.is_idle:
+            return
         permit = guard.at_once(resource, attributes)
         if permit is None:
             permit = self._in_turn(guard, attributes)

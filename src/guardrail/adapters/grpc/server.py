@@ -1,7 +1,8 @@
 """The gRPC server of threads: calls are let in, or answered with the status of the refusal, where their handlers run.
 
-Law: nothing is decided on the thread that polls for all calls; a permit lasts as long as the handler, a stream's until it
-is finished or dropped; no handler runs for a call that has ended.
+Law: nothing is decided on the thread that polls for all calls: it finds the handler, and asks the hook for the resource
+once for a method. A permit lasts as long as the handler, a stream's until it is finished or dropped; no handler runs for a
+call that has ended.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class ServerGuard(Interceptor[Guarded], grpc.ServerInterceptor):
             return known.front
         if method is None or self._options.exempts(name):
             return method
-        return self._keep(name, Guarded(method, guarded(method, self._options, self._options.resource_of(name)))).front
+        resource = self._options.resource_of(name)
+        return self._keep(name, Guarded(method, guarded(method, self._options, resource), resource)).front
 
 
 def guarded(method: Method, options: Options, resource: str) -> Method:
@@ -51,6 +53,8 @@ def around_answer(function: Function, options: Options, resource: str, served: S
 
     def answer(request: object, context: Context) -> object:
         call = served(options, resource, context)
+        if call.is_idle:
+            return function(request, context)
         try:
             message = function(request, call.context)
         except BaseException as error:
@@ -67,6 +71,9 @@ def around_stream(function: Function, options: Options, resource: str, served: S
 
     def answer(request: object, context: Context) -> Iterator[object]:
         call = served(options, resource, context)
+        if call.is_idle:
+            yield from function(request, context)
+            return
         messages: Any = None
         has_begun = False
         try:

@@ -1,7 +1,7 @@
 """Status: how a refusal is said in gRPC, and what a status says of the other side.
 
-Law: a limit that is used up is RESOURCE_EXHAUSTED, every other refusal UNAVAILABLE. The details are one whole
-`google.rpc.Status` whose message is the text of the status, and say nothing of the key.
+Law: a limit that is used up is RESOURCE_EXHAUSTED, every other refusal UNAVAILABLE, also that of a limit whose store is
+away. The details are one whole `google.rpc.Status` whose message is the text of the status, and say nothing of the key.
 """
 
 from __future__ import annotations
@@ -9,14 +9,11 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-try:
-    import grpc
-    from google.protobuf.any_pb2 import Any as Packed
-    from google.protobuf.duration_pb2 import Duration
-    from google.rpc.error_details_pb2 import ErrorInfo, QuotaFailure, RetryInfo
-    from google.rpc.status_pb2 import Status
-except ImportError as missing:
-    raise ImportError('guardrail.adapters.grpc needs grpcio: pip install "guardrail-py[grpc]"') from missing
+import grpc
+from google.protobuf.any_pb2 import Any as Packed
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import ErrorInfo, QuotaFailure, RetryInfo
+from google.rpc.status_pb2 import Status
 
 from guardrail.core.verdict import Decision
 
@@ -29,6 +26,7 @@ if TYPE_CHECKING:
 DOMAIN: Final = "guardrail"
 DETAILS: Final = "grpc-status-details-bin"
 PUSHBACK: Final = "grpc-retry-pushback-ms"  # gRFC A6: when the client's own retries may come, below 0 never
+STORE_AWAY: Final = "store_unavailable"  # nobody has used up anything
 MOST_VIOLATIONS = 16  # a trailer is no place for a book
 
 FAILURES: Final = frozenset({
@@ -63,8 +61,9 @@ def answer_of(refused: Refused, code: grpc.StatusCode | None = None) -> Answer:
     """
     code = code_of(refused) if code is None else code
     text = _plain(str(refused))
-    packed = [Packed() for _ in range(3 if refused.retry_after is not None else 2)]
-    for place, message in zip(packed, _details(refused), strict=True):
+    details = _details(refused)
+    packed = [Packed() for _ in details]
+    for place, message in zip(packed, details, strict=True):
         place.Pack(message)
     status = Status(code=code.value[0], message=text, details=packed)
     trailers: Trailers = ((DETAILS, status.SerializeToString()),)
@@ -74,7 +73,8 @@ def answer_of(refused: Refused, code: grpc.StatusCode | None = None) -> Answer:
 
 def code_of(refused: Refused) -> grpc.StatusCode:
     """Return the status of a refusal."""
-    return grpc.StatusCode.RESOURCE_EXHAUSTED if refused.kind == "limit" else grpc.StatusCode.UNAVAILABLE
+    is_used_up = refused.kind == "limit" and refused.reason != STORE_AWAY
+    return grpc.StatusCode.RESOURCE_EXHAUSTED if is_used_up else grpc.StatusCode.UNAVAILABLE
 
 
 def escaped(refused: Refused) -> Answer:
@@ -108,7 +108,11 @@ def leave(permit: Permit, code: grpc.StatusCode, error: BaseException | None = N
 
 def _details(refused: Refused) -> list[Message]:
     """Return the details: when to come back, what is used up, and what refused."""
-    refusing = [verdict for verdict in refused.decision.verdicts if not verdict.allowed and not verdict.shadow]
+    refusing = [
+        verdict
+        for verdict in refused.decision.verdicts
+        if not verdict.allowed and not verdict.shadow and verdict.reason != STORE_AWAY
+    ]
     violations = [
         QuotaFailure.Violation(subject=_plain(verdict.rule), description=_plain(Decision.of((verdict,)).sentence()))
         for verdict in refusing[:MOST_VIOLATIONS]
@@ -119,7 +123,7 @@ def _details(refused: Refused) -> list[Message]:
         domain=DOMAIN,
         metadata={name: _plain(value) for name, value in about.items() if value is not None},
     )
-    found: list[Message] = [QuotaFailure(violations=violations), why]
+    found: list[Message] = [why] if refused.reason == STORE_AWAY else [QuotaFailure(violations=violations), why]
     if refused.retry_after is not None:
         seconds, left_us = divmod(round(refused.retry_after * 1_000_000), 1_000_000)
         found.insert(0, RetryInfo(retry_delay=Duration(seconds=seconds, nanos=left_us * 1000)))

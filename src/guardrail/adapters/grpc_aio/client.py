@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import grpc.aio
 
 from guardrail.adapters.escapes import as_outgoing, refusal_of
+from guardrail.adapters.grpc.nesting import sent
 from guardrail.adapters.grpc.outgoing import Continuation, Details, Outgoing, OutgoingGuard, Turn
 from guardrail.adapters.grpc.refused import refused_error
 from guardrail.adapters.grpc.status import leave
@@ -19,6 +20,7 @@ from guardrail.adapters.grpc_aio.channels import spread_parts
 from guardrail.adapters.grpc_aio.stream import GuardedStreamStream, GuardedUnaryStream, code_now
 
 if TYPE_CHECKING:
+    from guardrail.adapters.grpc.nesting import Sent
     from guardrail.admission.permit import Permit
 
 
@@ -83,7 +85,7 @@ def with_timeout(details: Any, timeout: float) -> grpc.aio.ClientCallDetails:
 class _Part:
     """Hold how the interceptor of one arity decides a call."""
 
-    def __init__(self, begin: Callable[[Details], Outgoing | None]) -> None:
+    def __init__(self, begin: Callable[[Details, Any, Sent | None], Outgoing | None]) -> None:
         self.begin = begin
 
 
@@ -95,10 +97,14 @@ def intercepting(front: Callable[[Any, Permit], Any]) -> Any:
     """
 
     async def intercept(part: _Part, continuation: Continuation, client_call_details: Details, request: Any) -> Any:
-        outgoing = part.begin(client_call_details)
-        if outgoing is None:
-            return await continuation(client_call_details, request)
-        call, permit = await go(outgoing, continuation, client_call_details, request)
+        around = sent.get()
+        try:
+            outgoing = part.begin(client_call_details, request, around)
+            if outgoing is None:
+                return await continuation(client_call_details, request)
+            call, permit = await go(outgoing, continuation, client_call_details, request)
+        finally:
+            sent.set(around)
         return call if permit is None else front(call, permit)
 
     return intercept

@@ -14,10 +14,11 @@ import grpc.aio
 
 from guardrail.adapters.escapes import refusal_of
 from guardrail.adapters.grpc.attributes import Metadata, ServedAttributes, withdraw
+from guardrail.adapters.grpc.nesting import NOTHING, StandIn
 from guardrail.adapters.grpc.options import SHORT_S, longest_wait
 from guardrail.adapters.grpc.served import TOO_LATE, cut_off, give_back
 from guardrail.adapters.grpc.status import Answer, Trailers, answer_of, escaped, leave, status_of
-from guardrail.admission.ambient import publish
+from guardrail.admission.ambient import innermost, publish
 from guardrail.errors import Refused
 
 if TYPE_CHECKING:
@@ -46,21 +47,30 @@ class AioCall:
         permit: Ended by `finish` or `fail`. There is one when the call is in.
     """
 
-    __slots__ = ("_attributes", "_begun", "_context", "_guard", "_published", "context", "is_in", "permit")
+    __slots__ = ("_attributes", "_begun", "_context", "_guard", "_is_idle", "_published", "context", "is_in", "permit")
 
     permit: Permit
 
     def __init__(self, options: Options, resource: str, context: AioContext) -> None:
         self._context = self.context = context
         self._guard = options.current()
-        self._attributes = ServedAttributes(resource, context, options.user)
-        self._begun = None if context.time_remaining() == 0 else self._guard.at_once(resource, self._attributes)
+        self._attributes = ServedAttributes(resource, context, options.user, self._guard)
+        self._is_idle = innermost() is not NOTHING and options.nesting.is_served(self._attributes)
+        self._begun = (
+            None if self._is_idle or context.time_remaining() == 0 else self._guard.at_once(resource, self._attributes)
+        )
         self.is_in = False
         if self._begun:
             self._let_in(self._begun)
 
-    async def take_turn(self) -> None:
-        """Wait for the call's turn, as long as it lives. Raises what aborts it, if a rule says no."""
+    async def take_turn(self) -> bool:
+        """Wait for the call's turn, as long as it lives. Raises what aborts it, if a rule says no.
+
+        Returns:
+            False: a guard around this one has let it in, and ends it.
+        """
+        if self._is_idle:
+            return False
         context, attributes, permit = self._context, self._attributes, self._begun
         remaining = context.time_remaining()
         if remaining == 0:
@@ -75,6 +85,7 @@ class AioCall:
             refused = permit.refusal()
             await abort(context, answer_of(refused), refused)
         self._let_in(permit)
+        return True
 
     def _let_in(self, permit: Permit) -> None:
         permit.is_held = self.is_in = True
@@ -106,18 +117,17 @@ class AioCall:
             leave(self.permit, status_of(context.code(), error), error if context.code() is None else None)
 
 
-class HandlerContext:
+class HandlerContext(StandIn):
     """Stand before the context of a call, to see when its stream begins and when the handler aborts it."""
 
-    __slots__ = ("_context", "_has_begun", "_permit")
+    __slots__ = ("_has_begun", "_permit")
+
+    _context: AioContext
 
     def __init__(self, context: AioContext, permit: Permit) -> None:
-        self._context = context
+        self._context = context  # here: to call the parent would cost every call
         self._permit = permit
         self._has_begun = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
 
     def ignore(self, refused: Refused) -> None:
         """End the permits of this guard and those further out, as a guard further in refuses the call."""

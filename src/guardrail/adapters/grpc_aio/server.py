@@ -6,8 +6,9 @@ lasts as long as the handler, a stream's until it is finished or closed.
 
 from __future__ import annotations
 
-from asyncio import current_task
+from asyncio import current_task, get_running_loop
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from functools import partial
 from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import TYPE_CHECKING, Any
@@ -23,27 +24,44 @@ from guardrail.adapters.grpc_aio.threads import Rpc, ThreadCall
 if TYPE_CHECKING:
     from guardrail.adapters.grpc.arity import Method
 
+MISPLACED = "grpc_aio is for grpc.aio.server; take guardrail.adapters.grpc.ServerGuard"
+
 
 class ServerGuard(Interceptor[Guarded], grpc.aio.ServerInterceptor):
     """Guard the methods of a `grpc.aio.server`, each under its name: `/pkg.Service/Method`."""
 
-    async def intercept_service(
+    def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Method | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Return the handler with a guard before it."""
+    ) -> Any:  # a coroutine, of which mypy and pyright have two ideas
+        """Return what finds the handler, with a guard before it.
+
+        Raises:
+            TypeError: It is a server of threads that asks.
+        """
+        try:
+            get_running_loop()
+        except RuntimeError:
+            raise TypeError(MISPLACED) from None
+        return self._found(continuation, handler_call_details)
+
+    async def _found(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Method | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Method | None:
         method, name = await continuation(handler_call_details), handler_call_details.method
         known = self._known.get(name)
         if known is not None and known.method is method:
-            return known.front
-        if method is None or self._options.exempts(name):
+            front = known.front
+        elif method is None or self._options.exempts(name):
             return method
-        resource = self._options.resource_of(name)
-        front = guarded(method, self._options, resource)
-        if front is None:
-            return guarded_in_thread(method, self._options, resource)
-        return self._keep(name, Guarded(method, front)).front
+        else:
+            resource = self._options.resource_of(name)
+            known = self._keep(name, Guarded(method, guarded(method, self._options, resource), resource))
+            front = known.front
+        return guarded_in_thread(known.method, self._options, known.resource) if front is None else front
 
 
 def guarded(method: Method, options: Options, resource: str) -> Method | None:
@@ -73,8 +91,8 @@ def around_coroutine(function: Function, options: Options, resource: str) -> Fun
 
     async def answer(request: object, context: AioContext) -> object:
         call = AioCall(options, resource, context)
-        if not call.is_in:
-            await call.take_turn()
+        if not call.is_in and not await call.take_turn():
+            return await function(request, context)
         try:
             message = await function(request, call.context)
         except BaseException as error:
@@ -91,8 +109,9 @@ def around_writer(function: Function, options: Options, resource: str) -> Functi
 
     async def answer(request: object, context: AioContext) -> None:
         call = AioCall(options, resource, context)
-        if not call.is_in:
-            await call.take_turn()
+        if not call.is_in and not await call.take_turn():
+            await function(request, context)
+            return
         try:
             await function(request, call.context)
         except BaseException as error:
@@ -108,8 +127,11 @@ def around_generator(function: Function, options: Options, resource: str) -> Fun
 
     async def answer(request: object, context: AioContext) -> AsyncIterator[object]:
         call = AioCall(options, resource, context)
-        if not call.is_in:
-            await call.take_turn()
+        if not call.is_in and not await call.take_turn():
+            async with aclosing(function(request, context)) as all_of_it:
+                async for message in all_of_it:
+                    yield message
+            return
         messages = function(request, call.context)
         has_begun = False
         try:

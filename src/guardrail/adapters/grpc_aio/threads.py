@@ -9,6 +9,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from guardrail.adapters.grpc.nesting import StandIn
 from guardrail.adapters.grpc.served import ServedCall, cut_off
 from guardrail.adapters.grpc.status import leave, status_of
 
@@ -55,7 +56,7 @@ class Rpc:
             return not self.is_over
 
 
-class ThreadContext:
+class ThreadContext(StandIn):
     """Stand before the context that gRPC gives to handlers in threads, and remember what it forgets.
 
     Attributes:
@@ -63,14 +64,11 @@ class ThreadContext:
     """
 
     def __init__(self, context: Any, rpc: Rpc) -> None:
+        super().__init__(context)
         self.permit: Permit | None = None
-        self._context = context
         self._rpc = rpc
         self._code: object = None
         self._trailers: Trailers = ()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
 
     def time_remaining(self) -> float | None:
         remaining: float | None = self._context.time_remaining()
@@ -125,7 +123,8 @@ class ThreadCall(ServedCall):
         self._rpc = rpc
         self._before = ThreadContext(context, rpc)
         super().__init__(options, resource, self._before)
-        self._before.permit = self.permit
+        if not self.is_idle:
+            self._before.permit = self.permit
 
     def rest(self) -> None:
         self._rpc.rest(self)
