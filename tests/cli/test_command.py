@@ -14,7 +14,20 @@ from guardrail.cli.validation import check
 from tests.cli.shell import ROOT, guardrail, process, python
 
 FULL = Path("/dev/full")  # writing to it is like writing to a full disk
-COMMANDS = ["init", "validate", "explain", "lint", "diff", "replay", "schema", "demo", "doctor", "top", "breaker", "key"]
+COMMANDS = [
+    "init",
+    "validate",
+    "explain",
+    "lint",
+    "diff",
+    "replay",
+    "schema",
+    "demo",
+    "doctor",
+    "top",
+    "breaker",
+    "key",
+]
 LINE = '10.0.0.1 - - [14/Nov/2023:22:13:20 +0000] "GET / HTTP/1.1" 200 5\n'
 RULES = "version: 1\nrules:\n  - {resource: a, kind: limit, rate: 1/s}\n"
 

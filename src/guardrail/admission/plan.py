@@ -41,7 +41,9 @@ class Plan:
         self.way = way_past(gates) if gates else way_for_all(ledger)
         parts = self._parts = gates[0].key if gates else ()
         self._name = parts[0][0] if len(parts) == 1 and len(parts[0]) == 1 else None
-        self._fixed = "" if not parts else bounded(resource) if self._name == "resource" else None  # the key of every call
+        self._fixed = (
+            "" if not parts else bounded(resource) if self._name == "resource" else None
+        )  # the key of every call
 
     def begin(self, get: Get, cost: int) -> QuickPermit | None:
         """Decide a call, or begin to, where there is a quick way; None: only the flow can."""

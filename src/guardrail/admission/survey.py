@@ -139,7 +139,7 @@ class Survey(NamedTuple):
             shown = [(key, states.breaker.snapshot(one, now_us)) for key, one in telling]
         notable = {_shown(named(key), key, show_keys=show_keys): one for key, one in shown}
         phases = Counter(one.phase for _, one in kept)
-        counted = {phase: phases[phase] for phase in PHASES}
+        counted: dict[Phase, int] = {phase: phases[phase] for phase in PHASES}
         return BreakerRuleSnapshot(rule.name, counted, moves, *states.totals(), notable)
 
     def _bulkheads(self, effective: Effective) -> BulkheadRuleSnapshot:

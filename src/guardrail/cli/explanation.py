@@ -96,7 +96,11 @@ def explain(rules: RuleSet, question: Question) -> Explanation:
     call = Call(question.resource, getter(question.resource, question.attributes), question.cost)
     effective = in_force(question.resource, rules, ())
     stock = Stock(Ledger(SystemClock(), 1, ()), {})
-    gates = [gate for gate in stock.gates(question.resource, effective, watch_only=False) if gate.applies is None or gate.applies(call)]
+    gates = [
+        gate
+        for gate in stock.gates(question.resource, effective, watch_only=False)
+        if gate.applies is None or gate.applies(call)
+    ]
     gates.sort(key=lambda gate: _turn(gate, call))
     asked = tuple(_asked(gate, effective[gate.order].rule, call) for gate in gates)
     names = {one.rule.name for one in asked}
