@@ -1,0 +1,110 @@
+"""A program whose main thread is struck by signals, again and again, at any moment of its calls.
+
+    python -m tests.storms.struck [other threads that call]      prints what is taken afterwards
+
+Law: a strike is one signal, and the handler raises. Python runs it between two steps of whatever the main thread is at, so
+that also a `with` is left without its `__exit__`.
+"""
+
+import faulthandler
+import logging
+import signal
+import sys
+import time
+import warnings
+from contextlib import suppress
+from random import Random
+from threading import Event, Thread
+
+from guardrail import Guard, Refused
+
+STRIKES = 2_000
+PATIENCE = 12  # seconds for all of them
+CALLS = 30  # in a row, in which a strike has to fall
+PROBING = {"open_for": "1ms", "open_for_max": "1ms", "half_open_calls": 1, "probe_timeout": "1d"}
+RULES = [
+    {"kind": "limit", "resource": "r", "rate": "1000000/s", "name": "rate"},
+    {"kind": "bulkhead", "resource": "r", "name": "places", "max_concurrent": 2, "max_wait": "100ms"},
+    {"kind": "breaker", "resource": "r", "name": "health", "consecutive_failures": 2, **PROBING},
+]
+
+
+class Struck(BaseException):
+    """The handler raises this."""
+
+
+def strike(*_: object) -> None:
+    raise Struck
+
+
+def call(guard: Guard, turn: int) -> None:
+    """Call, and fail now and then, so that the breaker opens, and probes."""
+    with suppress(Refused, OSError), guard.enter("r"):
+        if turn % 10 < 3:
+            raise OSError
+
+
+def storm(guard: Guard) -> int:
+    """Strike, and return how often."""
+    chance, strikes, until = Random(1), 0, time.monotonic() + PATIENCE
+    while strikes < STRIKES and time.monotonic() < until:
+        try:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.000_02, 0.000_6))
+                for turn in range(CALLS):
+                    call(guard, turn)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+        except Struck:
+            strikes += 1
+    return strikes
+
+
+def is_free(guard: Guard) -> bool:
+    """Tell whether another thread gets the lock."""
+    lock, found = guard.ledger.lock, []
+
+    def look() -> None:
+        found.append(lock.acquire(timeout=1))
+        if found[0]:
+            lock.release()
+
+    looking = Thread(target=look)
+    looking.start()
+    looking.join()
+    return found[0]
+
+
+def main(others: int) -> None:
+    faulthandler.dump_traceback_later(3 * PATIENCE, exit=True)  # rather than to hang
+    sys.setswitchinterval(1e-5)
+    logging.disable()  # the locks of its handlers do not survive a strike
+    warnings.simplefilter("ignore", ResourceWarning)  # a permit was dropped: by the strike
+    sys.unraisablehook = lambda _: None  # Python drops what is raised in a finalizer
+    signal.signal(signal.SIGALRM, strike)
+    guard, over = Guard(RULES), Event()
+
+    def calling() -> None:
+        turn = 0
+        while not over.is_set():
+            call(guard, turn := turn + 1)
+
+    threads = [Thread(target=calling) for _ in range(others)]
+    for thread in threads:
+        thread.start()
+    strikes = storm(guard)
+    over.set()
+    assert is_free(guard), "the lock is taken"
+    for thread in threads:
+        thread.join()
+    ledger = guard.ledger
+    ledger.drain()
+    assert strikes > STRIKES // 20, f"{strikes} strikes are no storm"
+    assert not ledger.lock._is_owned(), "this thread is in a turn for good"
+    [places] = ledger.bulkheads["places"].states.values()
+    probes = guard.breakers["health"].snapshot().probes_out
+    print(len(ledger.deferred), len(ledger.waiting), places.in_use, places.waiting, probes)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
