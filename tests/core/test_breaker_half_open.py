@@ -6,7 +6,8 @@ from fractions import Fraction
 
 import pytest
 
-from guardrail.core.breaker_state import BreakerRuling, Transition
+from guardrail.core.breaker import Breaker
+from guardrail.core.breaker_state import NOT_CALM_US, BreakerRuling, BreakerState, Transition
 from guardrail.core.verdict import Outcome
 from tests.core.breaker_run import HALF, OPEN_FOR_US, PROBE_TIMEOUT_US, Run
 
@@ -209,3 +210,43 @@ def test_every_change_of_state_starts_one_new_generation() -> None:
     assert probe.generation == run.state.generation == 2
     run.end(probe, "success")
     assert run.state.generation == 3
+
+
+# -- a signal handler that raises cuts a method short ------------------------------------------------------------------
+
+
+def test_a_trial_whose_last_vote_was_the_last_thing_that_happened_is_decided_by_whoever_looks_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = Run.about_to_probe(half_open_calls=1)
+    probe = run.enter()
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Breaker, "_end_trial", _struck)
+        run.end(probe, "success")
+    assert run.ask().allowed
+    assert run.state.phase == "closed"
+
+
+def test_a_breaker_that_has_just_become_half_open_has_its_trial_with_the_next_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = Run.about_to_probe(half_open_calls=1)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("guardrail.core.breaker.Trial", _struck)
+        run.enter()
+    assert run.state.phase == "half_open"
+    run.enter()
+    assert run.ask().reason == "breaker_probing"
+
+
+def test_a_breaker_that_has_just_opened_is_not_calm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the quick ways would let calls in."""
+    run = Run(min_calls=1)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(BreakerState, "calm", _struck)
+        run.calls("failure")
+    assert (run.state.phase, run.state.calm_until_us) == ("open", NOT_CALM_US)
+
+
+def _struck(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -220,10 +220,9 @@ class Attempt:
         if self._asking and isinstance(answer, Reply):
             self.hear(answer, self.ledger.now_us, peek=False)
             self.give_back()
-        if not self.ended:
-            self.leave("ignored", ["ignored" for _ in self.tickets()])
-            for limit in self._charged():
-                limit.give_back(self.ledger.now_us)
+        self.leave("ignored", ["ignored" for _ in self.tickets()])
+        for limit in self._charged():
+            limit.give_back(self.ledger.now_us)
 
     def tickets(self) -> list[AskedBreaker]:
         """Return the breakers that are told how the call went."""

@@ -7,13 +7,13 @@ A finalizer or a signal handler may run in the middle of a turn, on its thread. 
 has to tell waits for the end of the turn; a call it makes is a turn inside of the turn, because waiting for oneself would
 be for ever. So the lock is a re-entrant one, and it alone knows who is in a turn.
 
-A signal handler may also raise: Python runs it where a function begins, where a loop begins again and after a call of C,
-so between any two statements, but never between storing and storing, nor between a statement and a call of C. Therefore
-`run` and `drain`, by which all calls go, take the lock by a call of C inside of the `try` whose `finally` releases it by
-another: wherever a signal strikes, the lock is free afterwards, and what it has kept from being done is done by the next
-turn, save for what it cut short: a way out is tried once more, a listener or a store is not asked again. A block of
-`with ledger` cannot promise that: where a signal strikes as its `__exit__` begins, the lock stays taken. It is for what is
-not on the way of calls.
+A signal handler may also raise. Python runs it where a function begins, where a loop begins again and after a call of C:
+almost anywhere, but not between one plain store and the next, nor between a store and a call of C. Therefore `run` and
+`drain`, by which all calls go, take the lock by a call of C inside of the `try` whose `finally` releases it by another:
+wherever a signal strikes, the lock is free afterwards, and what comes after a turn is done after a later one. Of what was
+cut short itself, a way out is tried once more, and a waiter is woken again; a listener or a store is not told twice. A
+block of `with ledger` cannot promise that: where a signal strikes as its `__exit__` begins, the lock stays taken. It is
+for what is not on the way of calls.
 """
 
 from __future__ import annotations
