@@ -8,6 +8,7 @@ from threading import Thread
 import pytest
 
 from guardrail import Guard, Refused
+from guardrail.admission.call import as_text
 from guardrail.core.verdict import Decision
 from guardrail.stores.protocol import Unavailable
 from guardrail.telemetry.events import CallRefused
@@ -303,3 +304,19 @@ def test_a_forked_child_begins_at_0(clock):
     assert ((), 0) == (seen.hot_keys, seen.breakers[0].successes)
     tried(guard, 1, attributes={"user": "u2"})
     assert 1 == guard.snapshot().breakers[0].successes
+
+
+def test_keys_of_a_decorated_function_are_sampled():
+    guard = Guard()
+    work = guard.limit("1000000/s", key="user", name="w", burst=1_000_000)(lambda user: user)
+    for _ in range(1_000):
+        work("u1")
+    (hot,) = guard.snapshot(show_keys=True).hot_keys
+    assert "u1" == hot.key
+    assert 800 < hot.calls <= 1_000
+
+
+def test_a_key_that_was_counted_when_the_rule_had_fewer_parts_is_shown_as_it_was():
+    assert "u1" == as_text("u1", 2)
+    assert "u1, 10.0.0.7" == as_text("2:u18:10.0.0.7", 2)
+    assert "u1" == as_text("u1", 1)

@@ -134,9 +134,8 @@ class BreakerStates(ObjectStates[BreakerState]):
         self.past = (-successes, -failures, -slow, -ignored)
 
     def _drop(self, key: str) -> None:
-        gone = self.states.pop(key, None)
-        if gone is not None:
-            self.past = _sum([self.past, _totals(gone)])
+        gone = [one for one in (self.states.pop(key, None),) if one is not None]
+        self.past = _sum([self.past, *map(_totals, gone)])
 
     def _fresh_breaker(self, now_us: int) -> BreakerState:
         return self.breaker.fresh(now_us)
