@@ -176,7 +176,9 @@ def main() -> int:
     text = f"{table(best)}\n\n{machine}; best of {chosen.rounds} rounds of {CALLS} calls; {against}."
     print(text)
     if chosen.write:
-        RESULTS.write_text(f"# Results\n\n`make bench`: {__doc__.splitlines()[0]}\n\n{text}\n", encoding="utf-8")
+        _, mark, others = RESULTS.read_text(encoding="utf-8").partition("\n## ")  # those of the other benches stay
+        head = f"# Results\n\n`make bench`: {__doc__.splitlines()[0]}\n\n{text}\n"
+        RESULTS.write_text(f"{head}{mark}{others}", encoding="utf-8")
     dear = [job for job in JOBS if best[job, "guardrail"] > COUNTING * best[job, UNCOUNTED]]
     over = [job for job, budget in BUDGETS.items() if best[job, "guardrail"] > budget * best["bare"]]
     theirs = [key for key in best if key != "bare" and key[1] not in {"guardrail", UNCOUNTED}]
