@@ -76,13 +76,8 @@ class Guard(Rulebook):
         _host: Host | None = None,
     ) -> None:
         check_arguments(max_keys, listeners, clock, log)
-        ledger = Ledger(
-            SystemClock() if clock is None else clock,
-            max_keys,
-            tuple(listeners),
-            log,
-            measures_latency=measure_latency,
-        )
+        ticking = SystemClock() if clock is None else clock
+        ledger = Ledger(ticking, max_keys, tuple(listeners), log, measures_latency=measure_latency)
         shared_store = store_of(store)
         mode_in_force = os.environ.get("GUARDRAIL_MODE") or mode
         rules = os.environ.get("GUARDRAIL_RULES") or None if rules is None else rules

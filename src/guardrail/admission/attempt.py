@@ -205,9 +205,8 @@ class Attempt:
             for limit in self._charged():
                 if limit.gate.on_failure_only:
                     limit.give_back(now_us)
-        self.ended = (
-            True  # not before: what a signal cuts short is done again, and each of these knows what is left of it
-        )
+        # Not before: what a signal cuts short is done again, and each of these knows what is left of it.
+        self.ended = True
         if self.granted and self.ledger.counts.measures_latency:
             self.ledger.counts.took(self.call.resource, now_us - self.since_us)
 

@@ -87,9 +87,8 @@ class AskedBreaker:
             states = self.gate.states
             _, self._state = states.find(self.key, now_us)
             transition = states.breaker.record(self._state, ticket, outcome, now_us)
-            self._ticket = (
-                None  # not before: what a signal cuts short is recorded anew, or a probe would never come back
-            )
+            # Not before: what a signal cuts short is recorded anew, or a probe would never come back.
+            self._ticket = None
             self._report(transition)
 
     def _report(self, transition: Transition | None) -> None:
