@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from guardrail.telemetry.histogram import Distribution
 
 
+# The moves of every breaker's life.
+USUAL_MOVES = (("closed", "open"), ("open", "half_open"), ("half_open", "closed"), ("half_open", "open"))
+
+
 @dataclass(frozen=True, slots=True)
 class RuleCounts:
     """Hold what one rule decided for one resource, since this process began.
@@ -35,6 +39,15 @@ class RuleCounts:
     refused: int
     shadow_refused: int
     errors: int
+
+    def outcomes(self) -> dict[str, int]:
+        """Return the counts by the words that metrics have for them."""
+        return {
+            "allow": self.allowed,
+            "refuse": self.refused,
+            "shadow_refuse": self.shadow_refused,
+            "error": self.errors,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +103,14 @@ class BreakerRuleSnapshot:
     ignored: int
     notable: Mapping[str, BreakerSnapshot]
 
+    def moves(self) -> dict[tuple[str, str], int]:
+        """Return how often they moved; usual moves from the start, so that the first one is seen as an increase."""
+        return dict.fromkeys(USUAL_MOVES, 0) | dict(self.transitions)
+
+    def outcomes(self) -> dict[str, int]:
+        """Return how calls ended, by the words that metrics have for it."""
+        return {"success": self.successes, "failure": self.failures, "ignored": self.ignored}
+
 
 @dataclass(frozen=True, slots=True)
 class BulkheadRuleSnapshot:
@@ -109,6 +130,10 @@ class BulkheadRuleSnapshot:
     capacity: int
     fullest: int
     count: int
+
+    def places(self) -> int:
+        """Return how many places there are over all of them; of one that nobody has entered, its own."""
+        return self.capacity * max(1, self.count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 MOST_CHARACTERS = 200  # of one name
 
-# The moves of every breaker's life. They are told from the start, so that the first one is seen as an increase.
-USUAL_MOVES = (("closed", "open"), ("open", "half_open"), ("half_open", "closed"), ("half_open", "open"))
-
 
 class Reading(NamedTuple):
     """Hold one number, or the distribution of times, and the attributes it stands under."""
@@ -63,14 +60,8 @@ def written(name: str) -> str:
 
 
 def _decisions(counts: RuleCounts) -> Iterator[Reading]:
-    outcomes = {
-        "allow": counts.allowed,
-        "refuse": counts.refused,
-        "shadow_refuse": counts.shadow_refused,
-        "error": counts.errors,
-    }
     place = {on.RESOURCE: written(counts.resource), on.RULE: written(counts.rule)}
-    for outcome, count in outcomes.items():
+    for outcome, count in counts.outcomes().items():
         if count or outcome == "allow":  # an SDK keeps 2,000 streams of an instrument: none for what never happened
             yield Reading(on.DECISIONS, {**place, on.OUTCOME: outcome}, count)
 
@@ -79,18 +70,16 @@ def _breakers(breakers: BreakerRuleSnapshot) -> Iterator[Reading]:
     rule = {on.RULE: written(breakers.rule)}
     for state, count in breakers.states.items():
         yield Reading(on.BREAKER_STATE, {**rule, on.STATE: state}, count)
-    moves = dict.fromkeys(USUAL_MOVES, 0) | dict(breakers.transitions)
-    for (before, after), count in moves.items():
+    for (before, after), count in breakers.moves().items():
         yield Reading(on.BREAKER_TRANSITIONS, {**rule, on.FROM_STATE: before, on.TO_STATE: after}, count)
-    outcomes = {"success": breakers.successes, "failure": breakers.failures, "ignored": breakers.ignored}
-    for outcome, count in outcomes.items():
+    for outcome, count in breakers.outcomes().items():
         yield Reading(on.BREAKER_CALLS, {**rule, on.OUTCOME: outcome}, count)
 
 
 def _bulkheads(bulkheads: BulkheadRuleSnapshot) -> Iterator[Reading]:
     rule = {on.RULE: written(bulkheads.rule)}
     yield Reading(on.BULKHEAD_IN_USE, rule, bulkheads.in_use)
-    yield Reading(on.BULKHEAD_CAPACITY, rule, bulkheads.capacity * max(1, bulkheads.count))
+    yield Reading(on.BULKHEAD_CAPACITY, rule, bulkheads.places())
     yield Reading(on.BULKHEAD_WAITING, rule, bulkheads.waiting)
 
 

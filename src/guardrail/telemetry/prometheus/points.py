@@ -25,10 +25,7 @@ if TYPE_CHECKING:
     )
 
 PHASES: tuple[Phase, ...] = get_args(Phase)
-
-# The moves of every breaker's life. They are shown from the start, so that the first one is seen as an increase.
-USUAL_MOVES = (("closed", "open"), ("open", "half_open"), ("half_open", "closed"), ("half_open", "open"))
-USUAL_FAULTS = ("timeout", "connection")  # likewise
+USUAL_FAULTS = ("timeout", "connection")  # shown from the start, so that the first one is seen as an increase
 
 
 class Point(NamedTuple):
@@ -58,13 +55,7 @@ def points(snapshot: Snapshot) -> Iterator[Point]:
 
 def _decisions(counts: Iterable[RuleCounts]) -> Iterator[Point]:
     for one in counts:
-        outcomes = {
-            "allow": one.allowed,
-            "refuse": one.refused,
-            "shadow_refuse": one.shadow_refused,
-            "error": one.errors,
-        }
-        for outcome, count in outcomes.items():
+        for outcome, count in one.outcomes().items():
             yield Point(metrics.DECISIONS, (one.resource, one.rule, outcome), count)
 
 
@@ -72,18 +63,16 @@ def _breakers(breakers: BreakerRuleSnapshot) -> Iterator[Point]:
     name = breakers.rule
     for phase in PHASES:
         yield Point(metrics.BREAKER_STATE, (name, phase), breakers.states.get(phase, 0))
-    moves = dict.fromkeys(USUAL_MOVES, 0) | dict(breakers.transitions)
-    for move, count in moves.items():
+    for move, count in breakers.moves().items():
         yield Point(metrics.BREAKER_TRANSITIONS, (name, *move), count)
-    outcomes = {"success": breakers.successes, "failure": breakers.failures, "ignored": breakers.ignored}
-    for outcome, count in outcomes.items():
+    for outcome, count in breakers.outcomes().items():
         yield Point(metrics.BREAKER_CALLS, (name, outcome), count)
 
 
 def _bulkheads(bulkheads: BulkheadRuleSnapshot) -> Iterator[Point]:
     name = (bulkheads.rule,)
     yield Point(metrics.BULKHEAD_IN_USE, name, bulkheads.in_use)
-    yield Point(metrics.BULKHEAD_CAPACITY, name, bulkheads.capacity * max(1, bulkheads.count))
+    yield Point(metrics.BULKHEAD_CAPACITY, name, bulkheads.places())
     yield Point(metrics.BULKHEAD_FULLEST, name, bulkheads.fullest)
     yield Point(metrics.BULKHEAD_MAX_CONCURRENT, name, bulkheads.capacity)
 
