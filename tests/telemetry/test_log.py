@@ -24,21 +24,6 @@ def refusal(rule="per-user", *, shadow=False):
     return CallRefused("orders.create", rule, "limit", "rate", decision, shadow=shadow)
 
 
-class Hand:
-    """A clock that is moved by hand."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def hand():
-    return Hand()
-
-
 @pytest.fixture
 def log(hand, caplog):
     caplog.set_level("INFO", "guardrail")

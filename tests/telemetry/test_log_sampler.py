@@ -9,21 +9,6 @@ from guardrail.telemetry.counts import OTHER
 from guardrail.telemetry.sampler import MOST_LINES, Sampler
 
 
-class Hand:
-    """A clock that is moved by hand."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def hand():
-    return Hand()
-
-
 def asked(sampler, times, name="r"):
     return [sampler.wants(name) for _ in range(times)]
 
