@@ -9,7 +9,7 @@ Prints:
 from collections.abc import Mapping
 
 from guardrail import Guard, attributes
-from guardrail.telemetry.events import CallRefused
+from guardrail.telemetry.events import CallRefused, Immediate
 
 PLANS: Mapping[str, str] = {"big": "1000/min"}  # in real life a look-up in a database
 
@@ -27,7 +27,7 @@ guard = Guard(
         {"name": "total", "resource": "search.**", "kind": "limit", "rate": "3/min", "mode": "shadow"},
     ],
     overrides={"per-tenant": PLANS.get},
-    listeners=[listener],
+    listeners=[Immediate(listener)],  # told before the call goes on; others hear it on a thread of their own
 )
 
 

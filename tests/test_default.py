@@ -10,6 +10,7 @@ import guardrail
 from guardrail import Guard, RateLimited, Refused, RuleError, configure, default_guard
 from guardrail.admission.host import Host
 from guardrail.default import _host, substituted
+from guardrail.telemetry.events import Immediate
 from guardrail.testing import FakeClock
 from tests.decorators.scene import START_US, left, refusal
 
@@ -145,7 +146,7 @@ class TestConfigured:
         configure(
             [{"name": "per-user", "resource": "r", "kind": "limit", "rate": "1/h", "key": "user"}],
             clock=clock,
-            listeners=[heard.append],
+            listeners=[Immediate(heard.append)],
             overrides={"per-user": lambda key: "3/h" if key == "vip" else None},
             mode="enforce",
             max_keys=10,

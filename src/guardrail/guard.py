@@ -22,6 +22,7 @@ from guardrail.admission.survey import Survey
 from guardrail.clock import Advanceable, Clock, SystemClock
 from guardrail.options import check_arguments, check_listeners, store_of, wait_us_of
 from guardrail.rulebook import Rulebook, RuleSource
+from guardrail.telemetry.background import hear_out, listening, without
 from guardrail.telemetry.health import health_of
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class Guard(Rulebook):
         store: Where limits are counted that several processes share: a URL such as `redis://localhost:6379/0`, or a
             RedisStore. None: the URL in GUARDRAIL_STORE, if set; `memory://`: in this process.
         clock: The source of time; default: the system's monotonic clock.
-        listeners: Callables that receive events: refusals, breakers that move, reloads.
+        listeners: Callables that receive events: refusals, breakers that move, reloads. Each on a thread of its own, but
+            for an `Immediate`.
         overrides: Rates from elsewhere, by the names of rules: a callable over the key's value (a tuple for a composite
             key; `user=u1` where the key is `user|client.ip`) that returns a rate, or None for the rule's own. Asked at most
             once a minute for a key.
@@ -77,7 +79,7 @@ class Guard(Rulebook):
     ) -> None:
         check_arguments(max_keys, listeners, clock, log)
         ticking = SystemClock() if clock is None else clock
-        ledger = Ledger(ticking, max_keys, tuple(listeners), log, measures_latency=measure_latency)
+        ledger = Ledger(ticking, max_keys, tuple(map(listening, listeners)), log, measures_latency=measure_latency)
         shared_store = store_of(store)
         mode_in_force = os.environ.get("GUARDRAIL_MODE") or mode
         rules = os.environ.get("GUARDRAIL_RULES") or None if rules is None else rules
@@ -240,31 +242,34 @@ class Guard(Rulebook):
             TypeError: It cannot be called.
         """
         check_listeners([listener])
+        told = listening(listener)
         with self.ledger:
-            self.ledger.listeners = (*self.ledger.listeners, listener)
+            self.ledger.listeners = (*self.ledger.listeners, told)
 
     def remove_listener(self, listener: Listener) -> None:
         """Tell a listener nothing any more, if it was told. One that was added twice is told once less."""
         with self.ledger:
-            told = list(self.ledger.listeners)
-            if listener in told:
-                told.remove(listener)
-                self.ledger.listeners = tuple(told)
+            self.ledger.listeners = without(self.ledger.listeners, listener)
 
     def close(self) -> None:
         """End the watch over the rule files, and the connections to a store given as a URL.
 
-        Calls are still decided, by the rules as they are.
+        Calls are still decided, by the rules as they are. Waits at most a second for listeners to hear what was told.
         """
         self._step_back()
         if self._owns_store and self._stock.store is not None:
             self._stock.store.close()
+        hear_out(self.ledger.listeners)
 
     async def aclose(self) -> None:
         """End what `close` ends, from a task."""
         self._step_back()
         if self._owns_store and self._stock.store is not None:
             await self._stock.store.aclose()
+        if self.ledger.listeners:
+            import asyncio  # as heavy as the rest of the package
+
+            await asyncio.to_thread(hear_out, self.ledger.listeners)
 
     def __enter__(self) -> Self:
         return self

@@ -62,7 +62,9 @@ class FakeClock:
 
 
 class RecordingListener:
-    """Remember every event."""
+    """Remember every event, before the call goes on."""
+
+    never_waits = True
 
     def __init__(self) -> None:
         self.events: list[Event] = []

@@ -205,6 +205,8 @@ def test_a_place_given_back_by_a_refusal_goes_to_who_waits_for_it(clock):
 class Interrupts:
     """A listener that ends the program, once it is armed, at the next event of a kind."""
 
+    never_waits = True
+
     def __init__(self, kind):
         self.kind = kind
         self.armed = False

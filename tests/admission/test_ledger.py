@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from guardrail.admission.ledger import Ledger
-from guardrail.telemetry.events import BreakerMoved, CallRefused
+from guardrail.telemetry.events import BreakerMoved, CallRefused, Immediate
 from tests.admission.scene import (
     ByHand,
     breaker,
@@ -41,7 +41,7 @@ def test_a_listener_may_call_the_guard(clock):
             assert guard.breakers["r/breaker"].state in ("open", "closed")
 
     rules = limit(), limit(resource="s"), breaker(consecutive_failures=1)
-    guard = guard_of(clock, *rules, listeners=[listener])
+    guard = guard_of(clock, *rules, listeners=[Immediate(listener)])
     held(guard).exit(OSError())
     decided(guard)
     assert [BreakerMoved, CallRefused] == heard
@@ -51,7 +51,7 @@ def test_a_listener_that_raises_changes_nothing_but_a_log_line(clock, news, capl
     def broken(event):
         raise RuntimeError("no network")
 
-    guard = guard_of(clock, limit(), bulkhead(), listeners=[broken, news])
+    guard = guard_of(clock, limit(), bulkhead(), listeners=[Immediate(broken), news])
     assert decided(guard).allowed
     assert "rate" == decided(guard).reason
     assert (0, 1) == (inside(guard), len(news.of(CallRefused)))
@@ -80,7 +80,7 @@ def test_a_listener_does_not_hear_what_comes_of_its_own_calls(clock, news):
         heard.append(event.resource)
         decided(guard, "s")
 
-    guard = guard_of(clock, limit(), limit(resource="s"), listeners=[calls, news])
+    guard = guard_of(clock, limit(), limit(resource="s"), listeners=[Immediate(calls), news])
     decided(guard, "s")
     decided(guard)
     decided(guard)
@@ -93,7 +93,8 @@ def test_a_listener_does_not_hear_what_comes_of_its_own_calls(clock, news):
 def test_a_call_refused_in_the_middle_of_a_turn_is_told_of_when_the_lock_is_free(clock, others):
     """A finalizer or a signal handler may make one. The service's listener may want a lock that a caller holds."""
     locked = []
-    guard = guard_of(clock, limit(), *others, listeners=[lambda event: locked.append(is_locked(guard.ledger.lock))])
+    listener = Immediate(lambda event: locked.append(is_locked(guard.ledger.lock)))
+    guard = guard_of(clock, limit(), *others, listeners=[listener])
     decided(guard)
     with guard.ledger:
         assert not decided(guard).allowed

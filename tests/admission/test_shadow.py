@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from guardrail.telemetry.events import BreakerMoved, CallRefused
+from guardrail.telemetry.events import BreakerMoved, CallRefused, Immediate
 from tests.admission.scene import (
     ByHand,
     breaker,
@@ -133,7 +133,7 @@ def test_a_shadow_refusal_is_told_with_the_whole_decision(clock, news):
         limit("1/min", mode="shadow", name="first"),
         limit("9/min", name="real"),
         limit("8/min", mode="shadow", name="last"),
-        listeners=[news, lambda _: locked.append(is_locked(guard.ledger.lock))],
+        listeners=[news, Immediate(lambda _: locked.append(is_locked(guard.ledger.lock)))],
     )
     decided(guard)
     decision = decided(guard)

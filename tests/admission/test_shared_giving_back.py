@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from guardrail.telemetry.events import Immediate
 from guardrail.testing import FakeClock
 from tests.admission.fake_store import FakeStore
 from tests.admission.scene import (
@@ -121,7 +122,7 @@ def test_a_listener_that_ends_the_program_as_the_answer_is_heard(clock, store):
         raise Stop
 
     small = limit("5/min", name="small", mode="shadow")
-    guard = guard_of(clock, *RULES, small, store=store, listeners=[listener])
+    guard = guard_of(clock, *RULES, small, store=store, listeners=[Immediate(listener)])
     decided(guard, cost=4)
     with pytest.raises(Stop):
         guard.try_enter("r", cost=3)

@@ -1,20 +1,36 @@
 """A listener on a thread of its own: it may hang, fail or fall behind, and no call knows."""
 
+import asyncio
 import contextvars
 import logging
 import os
+import threading
 from asyncio import CancelledError
 from functools import partial
+from gc import collect
+from subprocess import run
+from sys import executable
 from threading import Event, get_ident
+from time import monotonic
 
 import pytest
 
 from guardrail import Guard
 from guardrail.telemetry.background import Background
-from guardrail.telemetry.events import KeysOverflowed
+from guardrail.telemetry.events import CallRefused, Immediate, KeysOverflowed
 from guardrail.testing import RecordingListener
 
 PATIENCE_S = 20
+RULES = [{"resource": "r", "kind": "limit", "rate": "1/h"}]
+
+
+def refuse(guard):
+    """Have one call refused, if another one went before."""
+    guard.try_enter("r").exit()
+
+
+def workers():
+    return [thread for thread in threading.enumerate() if thread.name == "guardrail-listener"]
 
 
 def event(number):
@@ -39,12 +55,12 @@ def test_no_call_waits_for_a_listener_that_hangs():
         go_on.wait(PATIENCE_S)
 
     background = Background(hangs, most=3)
-    guard = Guard([{"resource": "r", "kind": "limit", "rate": "1/h"}], listeners=[background])
+    guard = Guard(RULES, listeners=[background])
     for _ in range(20):
-        guard.try_enter("r").exit()
+        refuse(guard)
     assert entered.wait(PATIENCE_S)
     assert not background.flush(0)
-    guard.try_enter("r").exit()
+    refuse(guard)
     assert 0 < background.left_out <= 18  # of 20 refusals, one is being told and three wait, with the flag
     go_on.set()
     assert background.flush(PATIENCE_S)
@@ -150,3 +166,118 @@ def test_what_cannot_work_is_refused(arguments, error, text):
     listener, *most = arguments
     with pytest.raises(error, match=text):
         Background(listener, **({"most": most[0]} if most else {}))
+
+
+# -- as guards tell their listeners --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("added", [False, True], ids=["given", "added"])
+def test_a_listener_that_hangs_holds_up_no_call_and_no_other_listener(added):
+    go_on, heard = Event(), Event()
+
+    def hangs(_):
+        go_on.wait(PATIENCE_S)
+
+    listeners = [hangs, lambda _: heard.set()]
+    guard = Guard(RULES, listeners=() if added else listeners)
+    for listener in listeners if added else ():
+        guard.add_listener(listener)
+    refuse(guard)
+    refuse(guard)  # returns
+    assert heard.wait(PATIENCE_S)
+    assert not go_on.is_set()
+    go_on.set()
+
+
+def test_an_immediate_one_has_heard_when_the_call_goes_on():
+    heard = []
+    guard = Guard(RULES, listeners=[Immediate(heard.append)])
+    refuse(guard)
+    refuse(guard)
+    assert [CallRefused] == [type(one) for one in heard]
+
+
+@pytest.mark.parametrize("wrap", [lambda one: one, Immediate, Background], ids=["bare", "immediate", "background"])
+def test_what_was_told_of_is_removed_by_the_name_it_was_added_with(wrap):
+    heard = []
+    guard = Guard(RULES)
+    listener = wrap(heard.append)
+    guard.add_listener(listener)
+    guard.add_listener(listener)
+    guard.remove_listener(listener)
+    refuse(guard)
+    refuse(guard)
+    guard.close()
+    assert 1 == len(heard)
+    guard.remove_listener(listener)
+    refuse(guard)
+    guard.close()
+    assert 1 == len(heard)
+
+
+@pytest.mark.parametrize("close", [Guard.close, lambda guard: asyncio.run(guard.aclose())], ids=["close", "aclose"])
+def test_who_closes_a_guard_finds_all_told(close):
+    heard = []
+    guard = Guard(RULES, listeners=[heard.append])
+    for _ in range(100):
+        refuse(guard)
+    close(guard)
+    assert 99 == len(heard)
+
+
+def test_closing_waits_a_second_for_all_that_hang_and_for_none_that_closes():
+    go_on, closed = Event(), Event()
+
+    def closes(_):
+        guard.close()
+        closed.set()
+
+    guard = Guard(RULES, listeners=[lambda _: go_on.wait(PATIENCE_S), lambda _: go_on.wait(PATIENCE_S)])
+    other = guard
+    refuse(guard)
+    refuse(guard)
+    begun = monotonic()
+    guard.close()
+    assert 1 <= monotonic() - begun < PATIENCE_S / 2
+    go_on.set()
+    guard = Guard(RULES, listeners=[closes])
+    refuse(guard)
+    refuse(guard)
+    assert closed.wait(PATIENCE_S)
+    other.close()
+
+
+def test_the_thread_ends_with_the_guard_once_all_is_told():
+    before = workers()
+    heard, go_on, holder = [], Event(), []
+
+    def listener(_, holder=holder):  # it has the guard itself, which keeps nothing alive
+        go_on.wait(PATIENCE_S)
+        heard.append(len(holder))
+
+    holder.append(Guard(RULES, listeners=[listener]))
+    refuse(holder[0])
+    refuse(holder[0])
+    [thread] = [one for one in workers() if one not in before]
+    del holder, listener
+    collect()
+    go_on.set()
+    while thread.is_alive():
+        collect()
+        thread.join(0.01)
+    assert [1] == heard
+
+
+def test_a_program_that_ends_has_told_all_and_waits_for_nobody_that_hangs():
+    program = """
+import threading, time
+from guardrail import Guard
+rules = [{"resource": "r", "kind": "limit", "rate": "1/h"}]
+guard = Guard(rules, listeners=[lambda event: (time.sleep(0.2), print(event.reason, flush=True))])
+hung = Guard(rules, listeners=[lambda event: threading.Event().wait()])
+for one in (hung, guard):
+    one.try_enter("r").exit()
+    one.try_enter("r").exit()
+"""
+    ended = run([executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert (0, "rate\n", "") == (ended.returncode, ended.stdout, ended.stderr)

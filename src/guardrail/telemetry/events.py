@@ -134,6 +134,24 @@ Event = (
 
 
 class Listener(Protocol):
-    """Hear of events, on the thread on which they happen. What it raises is logged and changes nothing."""
+    """Hear of events, in their order, on a thread of its own: one that waits, hangs or raises changes nothing for calls.
+
+    One with an attribute `never_waits` that is True is told at once, on the thread of the call.
+    """
 
     def __call__(self, event: Event, /) -> object: ...
+
+
+class Immediate:
+    """Tell a listener at once, on the thread of the call, which goes on when it has heard: `Immediate(seen.append)`.
+
+    For listeners that never wait: tests, counters. One that hangs holds up the call.
+    """
+
+    never_waits = True
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+
+    def __call__(self, event: Event) -> None:
+        self.listener(event)

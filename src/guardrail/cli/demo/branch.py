@@ -18,7 +18,7 @@ from guardrail import Guard, RedisStore
 from guardrail.cli.demo.hearing import Hearing
 from guardrail.cli.demo.service import Printer, Supplier, application, quiet, serving, shop
 from guardrail.cli.demo.standing import standing
-from guardrail.telemetry.events import Event, StoreBack, StoreLost
+from guardrail.telemetry.events import Event, Immediate, StoreBack, StoreLost
 
 _writing = Lock()  # events happen on any thread
 
@@ -45,7 +45,7 @@ def main(rule_file: str, url: str) -> None:
     supplier, printer = Supplier(), Printer()
     hearing = Hearing(supplier)
     store = RedisStore(url)
-    with quiet(), Guard(Path(rule_file), store=store, listeners=[hearing, tell_of_store]) as guard:
+    with quiet(), Guard(Path(rule_file), store=store, listeners=[hearing, Immediate(tell_of_store)]) as guard:
         guard.mode = "enforce"  # whatever GUARDRAIL_MODE says
         with serving(application(guard, shop(guard, supplier, printer))) as address:
             tell("open", address)

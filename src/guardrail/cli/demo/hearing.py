@@ -26,6 +26,8 @@ class Move(NamedTuple):
 class Hearing:
     """Hear what the guard tells: refusals, moves of the breaker, rule files that cannot be used."""
 
+    never_waits = True
+
     def __init__(self, supplier: Supplier) -> None:
         self.refused: Counter[str] = Counter()
         self.moves: list[Move] = []

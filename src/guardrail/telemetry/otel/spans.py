@@ -30,7 +30,9 @@ REFUSALS: dict[Kind, type[Refused]] = {"limit": RateLimited, "breaker": BreakerO
 
 
 class SpanMarker:
-    """Mark the current span where a rule refuses, or would have. A listener."""
+    """Mark the current span where a rule refuses, or would have. A listener, told while the span is there."""
+
+    never_waits = True
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, CallRefused):
