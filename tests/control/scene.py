@@ -1,7 +1,6 @@
 """A guard with an open endpoint, and ways to talk to it: as a client does, and byte by byte."""
 
 import json
-import random
 import socket
 import time
 from contextlib import contextmanager
@@ -106,18 +105,6 @@ def wait_until(true, what):
     while not true():
         assert time.monotonic() < until, what
         Event().wait(0.005)
-
-
-def free_ports(count):
-    """The first of so many ports in a row that nobody has taken, below those that the system gives to connections."""
-    while True:
-        first = random.randrange(12_000, 30_000)
-        try:
-            for port in range(first, first + count):
-                socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            continue
-        return first
 
 
 def has_ipv6():

@@ -17,7 +17,6 @@ from tests.control.scene import (
     TOKEN,
     ask,
     connected,
-    free_ports,
     guard_of,
     has_ipv6,
     head,
@@ -26,6 +25,7 @@ from tests.control.scene import (
     served,
     wait_until,
 )
+from tests.ports import free_ports
 
 
 def test_it_is_off_by_default():

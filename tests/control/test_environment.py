@@ -9,7 +9,8 @@ import pytest
 
 from guardrail.control.environment import Attendance
 from tests.admission.scene import in_child
-from tests.control.scene import PATIENCE, TOKEN, ask, free_ports, guard_of, wait_until
+from tests.control.scene import PATIENCE, TOKEN, ask, guard_of, wait_until
+from tests.ports import free_ports
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from tests.cli.shell import ROOT, python
-from tests.control.scene import TOKEN, ask, free_ports
+from tests.control.scene import TOKEN, ask
+from tests.ports import free_ports
 
 SERVICE = """
 import sys

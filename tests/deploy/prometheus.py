@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.servers import free_port
+from tests.ports import free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "prometheus" / "rules.yml"

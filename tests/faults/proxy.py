@@ -15,7 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
-from tests.servers import HOST, PATIENCE, free_port
+from tests.ports import HOST, free_port
+from tests.servers import PATIENCE
 
 CHUNK = 65536
 AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds; closing sends RST

@@ -10,20 +10,14 @@ from guardrail.stores.health import FAILURES, PAUSE_S, SOON_S, Health
 from guardrail.stores.server import LEAST_DIAL_S, Server
 from guardrail.stores.url import parse_store_url
 from guardrail.telemetry.events import StoreBack, StoreLost, StoreWarned
+from tests.stores.scene import Hand
 
 LASTING = Fault("rights", "no right", lasts=True)
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Hand()
 
 
 @pytest.fixture
@@ -82,6 +76,14 @@ def test_a_probe_is_due_within_a_second_and_only_one(health, clock):
     clock.now += PAUSE_S[1] - PAUSE_S[0] + 0.001
     assert [True, False, False] == [health.is_due() for _ in range(3)]
     assert PAUSE_S[1] < 1
+
+
+def test_probes_are_due_within_a_second_however_long_the_outage(health, clock):
+    fail(health)
+    for _ in range(100):
+        clock.now += PAUSE_S[1]
+        assert health.is_due()
+        health.failed(TIMEOUT)
 
 
 def test_a_probe_that_could_not_begin_is_due_soon(health, clock):

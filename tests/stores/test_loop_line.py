@@ -11,14 +11,15 @@ import warnings
 
 import pytest
 
+from guardrail.stores.health import FAILURES, PAUSE_S
 from guardrail.stores.protocol import Reply, Unavailable
 from guardrail.stores.redis import RedisStore
 from guardrail.telemetry.events import StoreLost
 from tests.stores.scene import (
     FAULTS,
     PATIENCE,
-    SLACK_S,
     FakeServer,
+    Hand,
     aleft,
     check,
     drip,
@@ -161,11 +162,13 @@ def test_who_is_cancelled_after_the_answer_has_come_gives_back_what_it_was_grant
 def test_no_call_outlives_its_timeout_and_the_loop_goes_on(fault):
     async def main(fake):
         async with opened(fake.url) as store:
-            for _ in range(3):
+            spent = []
+            for _ in range(FAILURES - 1):
                 began = time.monotonic()
                 assert isinstance(await store.aadmit(check()), Unavailable)
-                in_time(began, 0.05)
-            assert 3 == fake.accepted
+                spent.append(time.monotonic() - began)
+            in_time(spent, 0.05)
+            assert 0 < len(fake.flights()) <= fake.accepted
 
     with FakeServer(faulty(fault)) as fake:
         asyncio.run(main(fake))
@@ -174,10 +177,12 @@ def test_no_call_outlives_its_timeout_and_the_loop_goes_on(fault):
 def test_a_dripping_greeting_keeps_nobody_and_is_one_attempt():
     async def main(fake):
         async with opened(fake.url.replace("redis://", "redis://:pw@")) as store:
-            for _ in range(4):
+            store._server.dial_s, spent = PATIENCE, []
+            for _ in range(FAILURES - 1):
                 began = time.monotonic()
                 assert isinstance(await store.aadmit(check()), Unavailable)
-                in_time(began, 0.05)
+                spent.append(time.monotonic() - began)
+            in_time(spent, 0.05)
             assert 1 == fake.accepted
 
     with FakeServer(greet=drip(b"+" + b"x" * 400)) as fake:
@@ -194,6 +199,7 @@ def test_a_handshake_slower_than_the_timeout_is_there_for_later_calls():
 
     async def main(fake):
         async with opened(fake.url.replace("redis://", "redis://:pw@"), timeout="250ms") as store:
+            store._server.dial_s = PATIENCE
             assert isinstance(await store.aadmit(check()), Unavailable)
             ready.set()
             async with asyncio.timeout(PATIENCE):
@@ -212,7 +218,7 @@ def test_an_attempt_that_takes_too_long_is_given_up():
             assert isinstance(await store.aadmit(check()), Unavailable)
             await happened(lambda: store._lines.of_loop()._dial is None)
             assert isinstance(await store.aadmit(check()), Unavailable)
-            assert 2 == fake.accepted
+            await happened(lambda: 2 == fake.accepted)
 
     with FakeServer(lambda words: b"") as fake:
         asyncio.run(main(fake))
@@ -247,21 +253,20 @@ def test_a_script_that_is_gone_under_many_flights_counts_nothing_twice(redis_ser
 
 def test_while_the_store_is_away_nothing_is_sent_and_it_is_found_again():
     async def main(fake):
-        async with opened(fake.url) as store:
+        async with opened(fake.url, timeout="5s") as store:
+            store._health._now = hand = Hand()
             fake.answer = lambda words: b"-LOADING\r\n"
-            for _ in range(5):
+            for _ in range(FAILURES):
                 assert isinstance(await store.aadmit(check()), Unavailable)
-            heard = len(fake.heard)
+            heard, began = len(fake.heard), time.monotonic()
             for _ in range(100):
-                began = time.perf_counter()
                 assert isinstance(await store.aadmit(check()), Unavailable)
-                assert time.perf_counter() - began < SLACK_S
+            assert time.monotonic() - began < 5  # all of them together wait less than one may
             assert heard == len(fake.heard)
             fake.answer = granting
-            began = time.monotonic()
-            while not isinstance(await store.aadmit(check()), Reply):
-                assert time.monotonic() - began < 1.1
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(PATIENCE):
+                while hand.is_moved(PAUSE_S[1]) and not isinstance(await store.aadmit(check()), Reply):
+                    await asyncio.sleep(0.001)
 
     with FakeServer() as fake:
         asyncio.run(main(fake))
@@ -269,7 +274,7 @@ def test_while_the_store_is_away_nothing_is_sent_and_it_is_found_again():
 
 def test_what_nobody_waits_for_travels_with_the_tick():
     async def main(fake):
-        async with opened(fake.url) as store:
+        async with opened(fake.url, timeout="5s") as store:
             await store.aadmit(check("first"))
             store.owe(check("owes"))
             await store.aadmit(check("second"))
@@ -374,14 +379,14 @@ def test_closing_ends_an_attempt_to_connect_and_what_waits_for_it():
 @pytest.mark.parametrize("is_known", [False, True], ids=["unknown", "known"])
 def test_closing_beside_calls_answers_them_all(redis_server, steps, is_known):
     async def main():
-        async with opened(redis_server.url, timeout="5s") as store:
+        async with opened(redis_server.url, timeout="20s") as store:
             if is_known:
                 await store.aadmit(check("first"))
             asked = [asyncio.ensure_future(store.aadmit(check())) for _ in range(3)]
             for _ in range(steps):
                 await asyncio.sleep(0)
             await store.aclose()
-            await asyncio.wait_for(asyncio.gather(*asked), 2)
+            await asyncio.wait_for(asyncio.gather(*asked), PATIENCE / 2)
             assert 0 == store._health._failures
 
     asyncio.run(main())
@@ -389,12 +394,12 @@ def test_closing_beside_calls_answers_them_all(redis_server, steps, is_known):
 
 def test_closing_from_another_loop_answers_who_waits_for_a_connection():
     async def main(fake):
-        async with opened(fake.url.replace("redis://", "redis://:pw@"), timeout="5s") as store:
+        async with opened(fake.url.replace("redis://", "redis://:pw@"), timeout="20s") as store:
             asked = asyncio.ensure_future(store.aadmit(check()))
             line = store._lines.of_loop()
             await happened(lambda: line._dial is not None)
             line.loop.call_soon_threadsafe(line.close)
-            assert isinstance(await asyncio.wait_for(asked, 2), Unavailable)
+            assert isinstance(await asyncio.wait_for(asked, PATIENCE / 2), Unavailable)
 
     with FakeServer(lambda words: b"") as fake:
         asyncio.run(main(fake))
@@ -438,10 +443,11 @@ def test_a_line_that_is_closed_connects_no_more():
 def test_closing_does_not_wait_for_a_thread_that_connects():
     async def main(port):
         async with opened(f"redis://127.0.0.1:{port}") as store:
+            store._server.dial_s = 3.0
             await asyncio.to_thread(store.admit, check())
             began = time.monotonic()
             await store.aclose()
-            assert time.monotonic() - began < 0.4
+            assert time.monotonic() - began < 1.5
 
     with socket.socket() as full:  # which nobody accepts from any more
         full.bind(("127.0.0.1", 0))

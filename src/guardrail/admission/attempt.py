@@ -253,10 +253,10 @@ class Attempt:
     def _add(self, gate: Gate) -> None:
         match gate:
             case BreakerGate():
-                breaker = AskedBreaker(gate, self.call)
+                breaker = AskedBreaker(gate, gate.key_for(self.call))
                 (self._shadow if breaker.watching else self.breakers).append(breaker)
             case BulkheadGate():
-                bulkhead = AskedBulkhead(gate, self.call)
+                bulkhead = AskedBulkhead(gate, gate.key_for(self.call))
                 (self._shadow if bulkhead.watching else self.bulkheads).append(bulkhead)
             case LimitGate(shared=Shared() as shared):
                 self.shared.append(AskedShared.in_store(gate, self.call, shared))

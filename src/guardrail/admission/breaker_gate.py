@@ -13,7 +13,6 @@ from guardrail.admission.gate import Gate, Row
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from guardrail.admission.call import Call
     from guardrail.admission.object_states import BreakerName, BreakerStates
     from guardrail.core.breaker_state import BreakerState, Ticket, Transition
     from guardrail.core.verdict import Outcome
@@ -38,10 +37,10 @@ class AskedBreaker:
 
     __slots__ = ("_state", "_ticket", "gate", "key", "row", "watching")
 
-    def __init__(self, gate: BreakerGate, call: Call) -> None:
+    def __init__(self, gate: BreakerGate, key: str) -> None:
         self.gate = gate
-        self.key = gate.key_for(call)
-        self.watching = gate.only_watches(self.key)
+        self.key = key
+        self.watching = gate.only_watches(key)
         self.row: Row | None = None
         self._state: BreakerState
         self._ticket: Ticket | None = None
@@ -74,6 +73,12 @@ class AskedBreaker:
                     del state.trial.out[probe_id]
             raise
         self._report(transition)
+
+    def was_admitted(self, state: BreakerState, ticket: Ticket) -> None:
+        """Write down a ticket that was given out without asking here."""
+        self._state = state
+        self._ticket = ticket
+        self.row = Row(self.gate.text)
 
     def begin(self, now_us: int) -> None:
         """Note that the first item of a stream is there."""

@@ -14,7 +14,6 @@ from guardrail.admission.gate import Gate, Row
 from guardrail.admission.waiter import Waiter
 
 if TYPE_CHECKING:
-    from guardrail.admission.call import Call
     from guardrail.admission.object_states import BulkheadStates
     from guardrail.core.bulkhead import BulkheadState
     from guardrail.core.verdict import Reason
@@ -33,10 +32,10 @@ class AskedBulkhead:
 
     __slots__ = ("_forks", "_state", "_waiter", "gate", "holds", "key", "row", "waited_us", "watching")
 
-    def __init__(self, gate: BulkheadGate, call: Call) -> None:
+    def __init__(self, gate: BulkheadGate, key: str) -> None:
         self.gate = gate
-        self.key = gate.key_for(call)
-        self.watching = gate.only_watches(self.key)
+        self.key = key
+        self.watching = gate.only_watches(key)
         self.row: Row | None = None
         self.holds = False
         self.waited_us = 0
@@ -67,6 +66,19 @@ class AskedBulkhead:
         self._forks = forks
         self._allow(self.gate.states.bulkhead.view(state))
         return True
+
+    def was_taken(self, state: BulkheadState[Waiter], capacity: int, remaining: int, forks: int) -> None:
+        """Write down a place that was taken without asking here.
+
+        Args:
+            capacity: How many places there were then, and how many of them were left.
+            remaining: The latter.
+            forks: How often the process had been forked.
+        """
+        self._state = state
+        self._forks = forks
+        self.holds = True
+        self.row = Row(self.gate.text, None, capacity, remaining)
 
     def queue(self, until_us: int, *, returning: bool) -> Waiter | None:
         """Stand in line; None: the line is as long as it may be.

@@ -11,8 +11,9 @@ from guardrail.admission.ambient import getter
 from guardrail.admission.call import LONGEST_KEY, Call, bounded, key_of
 from guardrail.admission.limit_gate import LimitGate
 from guardrail.admission.permit import Permit, aenter, apeek, enter, peek
-from guardrail.admission.quick import FreeWay, LocalWay, QuickPermit
+from guardrail.admission.quick import FreeWay, LocalWay, QuickPermit, way_past_limit
 from guardrail.admission.quick_shared import SharedWay, is_open
+from guardrail.admission.quick_stack import StackWay, stack_past
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from guardrail.admission.ledger import Ledger
     from guardrail.core.verdict import Decision
 
-Way = FreeWay | LocalWay | SharedWay
+Way = FreeWay | LocalWay | SharedWay | StackWay
 
 
 class Plan:
@@ -38,8 +39,8 @@ class Plan:
         self.resource = resource
         self.gates = gates
         self.ledger = ledger
-        self.way = way_past(gates) if gates else way_for_all(ledger)
-        parts = self._parts = gates[0].key if gates else ()
+        self.way = way_past(resource, gates) if gates else way_for_all(ledger)
+        parts = self._parts = () if self.way is None else self.way.parts
         self._name = parts[0][0] if len(parts) == 1 and len(parts[0]) == 1 else None
         self._fixed = (
             "" if not parts else bounded(resource) if self._name == "resource" else None
@@ -100,14 +101,12 @@ def way_for_all(ledger: Ledger) -> Way | None:
     return None if ledger.counts.measures_latency else FreeWay(ledger)
 
 
-def way_past(gates: Sequence[Gate]) -> Way | None:
-    """Return the quick way past these gates: there is one past a single plain limit. Takes a turn."""
-    if gates and gates[0].ledger.counts.measures_latency:
+def way_past(resource: str, gates: Sequence[Gate]) -> Way | None:
+    """Return the quick way past these gates, if there is one. Takes a turn."""
+    if not gates or gates[0].ledger.counts.measures_latency:
         return None
-    if len(gates) != 1 or not isinstance(gate := gates[0], LimitGate) or not gate.is_plain:
-        return None
+    if len(gates) != 1 or not isinstance(gate := gates[0], LimitGate):
+        return stack_past(resource, gates)
     if gate.shared is not None:
-        return SharedWay(gate, gate.shared)
-    with gate.ledger:  # one turn: what is captured here belongs to the numbers that were looked at
-        bucket = gate.bucket_here()
-        return None if bucket is None else LocalWay(gate, bucket)
+        return SharedWay(gate, gate.shared) if gate.is_plain else None
+    return way_past_limit(gate)

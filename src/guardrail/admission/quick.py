@@ -20,8 +20,10 @@ from guardrail.admission.permit import Permit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from guardrail.admission.call import KeyParts
     from guardrail.admission.ledger import Ledger
     from guardrail.admission.limit_gate import LimitGate
+    from guardrail.admission.limit_states import Cell
     from guardrail.core.token_bucket import BucketState, TokenBucket
 
 standing_of = partial(tuple.__new__, Standing)  # as `Standing(...)`, without a call of Python for every answer
@@ -95,6 +97,8 @@ class FreeWay:
 
     __slots__ = ("_ledger",)
 
+    parts: KeyParts = ()
+
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
@@ -122,19 +126,12 @@ class LocalPermit(QuickPermit):
         self._since = since
 
     def standings(self) -> Sequence[Standing]:
-        way, debt = self._way, self._charged[0]
-        if not way.gate.key:
-            return ()
-        limit = way.limit
-        remaining = (limit.capacity_debt - debt) // limit.p
-        return (standing_of((way.gate.name, limit.burst, remaining, -(-debt // limit.r), way.refill_us)),)
+        return self._way.standings(self._charged[0])
 
     def _make(self) -> Attempt:
-        gate = self._way.gate
-        attempt = self._blank(gate.ledger)
-        asked = AskedLimit(gate, self._key, gate.terms, gate.fixed_cost(self._cost))
-        asked.was_charged(self._charged, self._charged[1], self._since)
-        attempt.limits.append(asked)
+        way = self._way
+        attempt = self._blank(way.gate.ledger)
+        attempt.limits.append(way.asked(self._key, self._cost, self._charged, self._since))
         return attempt
 
 
@@ -146,12 +143,13 @@ class LocalWay:
 
     __slots__ = (
         *("_anchor_ns", "_cell", "_cost", "_find", "_ledger", "_tally", "_ticks"),
-        *("gate", "limit", "refill_us"),
+        *("gate", "limit", "parts", "refill_us"),
     )
 
     def __init__(self, gate: LimitGate, limit: TokenBucket) -> None:
         self.gate = gate
         self.limit = limit
+        self.parts = gate.key
         self._ledger = gate.ledger
         self._tally = gate.tally
         self._cell, self._find = cells_of(gate)
@@ -186,3 +184,35 @@ class LocalWay:
         if ledger.deferred:
             ledger.drain()
         return LocalPermit(self, resource, key, cost, (debt, now_us), (steps, resets)) if admitted else None
+
+    def find(self, key: str) -> Cell | None:
+        """Return the state of a key, inside a turn; None: there is none yet."""
+        return self._cell or self._find(key)
+
+    def spent(self, cost: int) -> int:
+        """Return what a call of this cost adds to the debt."""
+        return (cost if self._cost is None else self._cost) * self.limit.p
+
+    def standings(self, debt: int) -> Sequence[Standing]:
+        """Return what a bucket with this debt leaves to its key; nothing where there is none."""
+        if not self.parts:
+            return ()
+        limit = self.limit
+        remaining = (limit.capacity_debt - debt) // limit.p
+        return (standing_of((self.gate.name, limit.burst, remaining, -(-debt // limit.r), self.refill_us)),)
+
+    def asked(self, key: str, cost: int, charged: BucketState, since: tuple[int, int]) -> AskedLimit:
+        """Return what the flow would have of a call that was charged here."""
+        gate = self.gate
+        asked = AskedLimit(gate, key, gate.terms, gate.fixed_cost(cost))
+        asked.was_charged(charged, charged[1], since)
+        return asked
+
+
+def way_past_limit(gate: LimitGate) -> LocalWay | None:
+    """Return the quick way past a plain limit of this process; None: it is none. Takes a turn."""
+    if not gate.is_plain:
+        return None
+    with gate.ledger:  # one turn: what is captured here belongs to the numbers that were looked at
+        bucket = gate.bucket_here()
+        return None if bucket is None else LocalWay(gate, bucket)

@@ -120,10 +120,11 @@ def is_open(permit: Permit | None) -> TypeGuard[SharedPermit]:
 class SharedWay:
     """Decide by one limit that is kept in a store."""
 
-    __slots__ = ("gate", "shared")
+    __slots__ = ("gate", "parts", "shared")
 
     def __init__(self, gate: LimitGate, shared: Shared) -> None:
         self.gate = gate
+        self.parts = gate.key
         self.shared = shared
 
     def begin(self, resource: str, key: str, cost: int) -> SharedPermit | None:

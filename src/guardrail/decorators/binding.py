@@ -90,8 +90,8 @@ class Binding:
         epoch, gates = desk.gates_for(self.resource, self.names)
         simple = self.failed is None and (self.fallback is None or not self.fallback.on)
         compiled = compile_gates(gates, desk.ledger, self.resource, self._key_reader) if simple else None
-        way = None if compiled else way_past(gates)
-        key = NO_KEY.read if way is None or not gates[0].key else self._key_reader(gates[0].key).read
+        way = None if compiled else way_past(self.resource, gates)
+        key = NO_KEY.read if way is None or not way.parts else self._key_reader(way.parts).read
         self.plan = plan = BoundPlan(epoch, gates, desk.ledger, compiled, way, key)
         return plan
 

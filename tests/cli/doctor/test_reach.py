@@ -14,7 +14,8 @@ from guardrail.cli.doctor import dial, visit
 from tests.cli.doctor.scene import SECRET, SOUND, seen_at, speaking
 from tests.faults.certificates import certificates
 from tests.faults.proxy import Proxy
-from tests.servers import HOST, PATIENCE, builds, free_port, running
+from tests.ports import HOST, free_port
+from tests.servers import PATIENCE, builds, running
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from time import monotonic
 from guardrail import Guard
 from tests import servers
 from tests.cli.doctor.scene import PATIENT, SOUND, seen_at
-from tests.servers import HOST, PATIENCE, free_port
+from tests.ports import HOST, free_port
+from tests.servers import PATIENCE
 
 # Sound servers -------------------------------------------------------------------------------------------------------
 

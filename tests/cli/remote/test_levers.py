@@ -6,7 +6,8 @@ import socket
 import pytest
 
 from tests.cli.remote.scene import typed
-from tests.control.scene import free_ports, guard_of, served
+from tests.control.scene import guard_of, served
+from tests.ports import free_ports
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 
 from tests.cli.remote.scene import service, typed
 from tests.cli.shell import ROOT
-from tests.control.scene import CANARY, TOKEN, free_ports, guard_of, served
+from tests.control.scene import CANARY, TOKEN, guard_of, served
+from tests.ports import free_ports
 
 QUICK = ["--once", "--interval", "0.1"]
 RULES = [

@@ -10,7 +10,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from time import monotonic, sleep
 
-from tests.servers import free_port
+from tests.ports import free_port
 from tests.telemetry.prometheus.scene import series
 
 ROOT = Path(__file__).parents[3]
