@@ -135,7 +135,9 @@ class Twin:
                     (self.guard.breakers[name].force_open if number < 3 else self.guard.breakers[name].reset)()
             case "apply":
                 fields = {"max_concurrent": 1 + number % 3, "rate": f"{2 + number}/s", "min_calls": 2 + number % 3}
-                self.guard.apply([rule | {name: fields[name] for name in fields if name in rule} for rule in self.rules])
+                self.guard.apply(
+                    [rule | {name: fields[name] for name in fields if name in rule} for rule in self.rules]
+                )
         snapshot = self.guard.snapshot(show_keys=True)
         self.said += [
             [breaker.snapshot() for breaker in self.guard.breakers.values()],
@@ -159,3 +161,251 @@ class Twin:
 def test_it_is_the_decision_of_the_flow(rules, steps):
     quick, slow = (Twin(rules, quick=way) for way in (True, False))
     assert slow.play(steps) == quick.play(steps)
+
+
+# -- who goes which way ------------------------------------------------------------------------------------------------
+
+#   rules                                             what the permit is
+WHO = [
+    ([PLACES], StackPermit),
+    ([HEALTH], StackPermit),
+    ([breaker(key="resource"), KEYED, bulkhead(2, max_wait="1s")], StackPermit),
+    ([KEYED, FRAGILE, EACH], StackPermit),
+    ([limit(), limit(name="b")], Permit),
+    ([HEALTH, breaker(name="b")], Permit),
+    ([KEYED, bulkhead(2, key="tenant")], Permit),
+    ([limit(key="resource"), PLACES], Permit),
+    ([limit(algorithm="fixed_window"), PLACES], Permit),
+    ([limit(max_wait="1s"), PLACES], Permit),
+    ([breaker(window_calls=9)], Permit),
+    ([bulkhead(2, mode="shadow")], Permit),
+    ([bulkhead(2, when={"user": "u1"})], Permit),
+    ([bulkhead(2, key="user", enforce="50%")], Permit),
+]
+
+
+@pytest.mark.parametrize(("rules", "kind"), WHO, ids=str)
+def test_stacks_of_one_of_each_are_decided_quickly(clock, rules, kind):
+    guard = guard_of(clock, *rules)
+    attributes = {"user": "u1", "tenant": "t"}
+    guard.try_enter("r", attributes).exit()  # a new key is for the flow
+    clock.advance(3600)
+    guard.try_enter("r", attributes).exit()
+    permit = guard.try_enter("r", attributes)
+    permit.exit()
+    assert kind is type(permit)
+
+
+def test_a_decorated_function_with_a_fallback_takes_the_quick_way(clock):
+    guard = guard_of(clock)
+
+    @guard.guarded("r", fallback="instead", failed=lambda result: result == "bad")
+    def call(result):
+        return result
+
+    guard.apply([breaker(consecutive_failures=2), limit("9/s", key="result")])
+    assert ["good", "bad", "bad", "instead"] == [call(result) for result in ("good", "bad", "bad", "good")]
+
+
+# -- how a call ends -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def quick(clock):
+    """A guard on which the next call takes the quick way."""
+
+    def made(*rules, **options):
+        guard = guard_of(clock, *rules, **options)
+        guard.try_enter("r", {"user": "u1"}).exit()
+        return guard
+
+    return made
+
+
+def test_a_permit_that_is_dropped_gives_its_place_back_and_says_so(quick):
+    guard = quick(PLACES, HEALTH)
+    permit = guard.try_enter("r")
+    assert (1, True, True) == (inside(guard), permit.awaits_end, isinstance(permit, StackPermit))
+    with pytest.warns(ResourceWarning, match="was dropped"):
+        del permit
+        gc.collect()
+    assert 0 == inside(guard)
+    assert (1, 1) == (
+        guard.breakers["r/breaker"].snapshot().total_successes,
+        guard.breakers["r/breaker"].snapshot().total_ignored,
+    )
+
+
+def test_one_that_is_held_says_nothing_and_one_that_is_over_gives_back_nothing(quick):
+    guard = quick(PLACES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        guard.try_enter("r").is_held = True
+        over = guard.try_enter("r")
+        over.exit()
+        del over
+        gc.collect()
+    assert 0 == inside(guard)
+
+
+def test_one_whose_making_was_cut_short_is_silent():
+    assert StackPermit.__new__(StackPermit).__del__() is None
+
+
+def test_a_signal_that_strikes_whoever_waits_for_the_lock_passes_through(quick, monkeypatch):
+    class Waited:
+        def acquire(self):
+            raise KeyboardInterrupt
+
+        def release(self):
+            raise RuntimeError("cannot release un-acquired lock")
+
+    guard = quick(PLACES)
+    with monkeypatch.context() as patch:
+        patch.setattr(guard.ledger, "lock", Waited())
+        with pytest.raises(KeyboardInterrupt):
+            guard.try_enter("r")
+    assert 0 == inside(guard)
+
+
+def test_leaving_never_waits(quick):
+    guard = quick(PLACES, HEALTH)
+    permit = guard.try_enter("r")
+    with locked_elsewhere(guard.ledger):
+        permit.exit()
+        assert "<Permit for 'r': over>" == repr(permit)
+    guard.ledger.drain()
+    assert (0, 2) == (inside(guard), guard.breakers["r/breaker"].snapshot().total_successes)
+
+
+def test_the_place_goes_to_who_waits(quick):
+    guard = quick(bulkhead(1, max_wait="1s"))
+    permit = guard.try_enter("r")
+    assert isinstance(permit, StackPermit)
+    waiting = ByHand(guard)
+    permit.exit()
+    assert waiting.waiter.granted
+    waiting.go_on().permit().exit()
+    assert 0 == inside(guard)
+
+
+def test_nobody_overtakes_who_waits(quick):
+    guard = quick(bulkhead(1, max_wait="1s"))
+    first = guard.try_enter("r")
+    waiting = ByHand(guard)
+    first.exit()
+    assert not guard.try_enter("r", max_wait=0)
+    waiting.go_on().permit().exit()
+
+
+def test_a_child_gives_back_nothing_of_its_parents(quick):
+    guard = quick(PLACES)
+    permit = guard.try_enter("r")
+
+    def child():
+        mine = held(guard)
+        permit.exit()
+        return inside(guard), bool(mine)
+
+    assert "(1, True)" == in_child(child)
+    assert 1 == inside(guard)
+    permit.exit()
+
+
+def test_two_threads_that_end_a_call_at_once_end_it_once(quick):
+    guard = quick(PLACES, BUCKET | {"rate": "100000/s", "burst": 100_000})
+    for looked in (False, True) * 50:
+        permit, start = guard.try_enter("r"), Barrier(2)
+
+        def end(permit=permit, start=start, looked=looked):
+            start.wait(PATIENCE)
+            if looked:
+                assert permit.decision.allowed
+            permit.exit()
+
+        threads = [started(end), started(end)]
+        assert ended(*threads)
+        assert 0 == inside(guard)
+
+
+def test_what_a_finalizer_put_off_meanwhile_is_done(quick):
+    guard = quick(PLACES, limit("9/min"))
+    done = []
+    guard.ledger.deferred.append(lambda: done.append("in"))
+    permit = guard.try_enter("r")
+    guard.ledger.deferred.append(lambda: done.append("out"))
+    permit.exit()
+    assert ["in", "out"] == done
+
+
+def test_thresholds_that_changed_meanwhile_judge_the_call(quick):
+    """Two of three have failed, which was well under the threshold of before."""
+    guard = quick(breaker(min_calls=3, failure_rate=0.9))
+    guard.try_enter("r").exit(OSError())
+    last = guard.try_enter("r")
+    assert isinstance(last, StackPermit)
+    guard.apply([breaker(min_calls=3, failure_rate=0.3)])
+    last.exit()
+    assert "open" == guard.breakers["r/breaker"].state
+
+
+def test_a_breaker_that_made_room_meanwhile_is_told_in_its_new_place(quick):
+    guard = quick(FRAGILE)
+    permit = guard.try_enter("r", {"user": "u1"})
+    assert isinstance(permit, StackPermit)
+    with guard.ledger:
+        guard.ledger.breakers["r/breaker"].states.clear()
+    permit.exit()
+    assert 1 == guard.breakers["r/breaker/u1"].snapshot().total_successes
+
+
+def test_what_it_costs_in_the_end_is_settled(quick, clock):
+    guard = quick(PLACES, limit("9/min"))
+    clock.advance(60)
+    with guard.enter("r", cost=5) as permit:
+        assert isinstance(permit, StackPermit)
+        assert 4 == left(guard)
+        permit.settle(2)
+    assert (7, 0) == (left(guard), inside(guard))
+
+
+def test_keys_are_counted(quick):
+    guard = quick(KEYED | {"rate": "9000/s", "burst": 9000}, EACH, HEALTH)
+    for _ in range(300):
+        guard.try_enter("r", {"user": "u1"}).exit()
+    hot = guard.snapshot(show_keys=True).hot_keys
+    assert {"r/limit", "r/bulkhead"} == {one.rule for one in hot if one.key == "u1" and one.calls > 100}
+
+
+def test_in_tasks_it_is_the_same(quick):
+    guard = quick(PLACES, HEALTH)
+
+    async def calls():
+        async with guard.enter("r") as permit:
+            assert isinstance(permit, StackPermit)
+            assert 1 == inside(guard)
+        with pytest.raises(Refused):
+            async with guard.enter("r"), guard.enter("r"), guard.enter("r"):
+                pass
+
+    asyncio.run(calls())
+    assert 0 == inside(guard)
+
+
+@pytest.mark.parametrize("rules", [[PLACES], [HEALTH, PLACES]], ids=str)
+def test_many_threads_are_never_more_inside_than_may(rules, quick):
+    guard = quick(*rules)
+    most = []
+
+    def calls():
+        for _ in range(2_000):
+            permit = guard.try_enter("r")
+            if permit:
+                most.append(inside(guard))
+                permit.exit()
+
+    threads = [Thread(target=calls) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    assert ended(*threads)
+    assert (0, True) == (inside(guard), max(most) <= 2)

@@ -1,6 +1,8 @@
 """A program whose main thread is struck by signals, again and again, at any moment of its calls.
 
-    python -m tests.storms.struck [other threads that call]      prints what is taken afterwards
+    python -m tests.storms.struck THREADS FAILING      prints what is taken afterwards
+
+THREADS are others that call meanwhile; of ten calls FAILING fail. Without either, all calls take the quick way.
 
 Law: a strike is one signal, and the handler raises. Python runs it between two steps of whatever the main thread is at, so
 that also a `with` is left without its `__exit__`.
@@ -37,14 +39,14 @@ def strike(*_: object) -> None:
     raise Struck
 
 
-def call(guard: Guard, turn: int) -> None:
+def call(guard: Guard, fails: bool) -> None:
     """Call, and fail now and then, so that the breaker opens, and probes."""
     with suppress(Refused, OSError), guard.enter("r"):
-        if turn % 10 < 3:
+        if fails:
             raise OSError
 
 
-def storm(guard: Guard) -> int:
+def storm(guard: Guard, failing: int) -> int:
     """Strike, and return how often."""
     chance, strikes, until = Random(1), 0, time.monotonic() + PATIENCE
     while strikes < STRIKES and time.monotonic() < until:
@@ -52,7 +54,7 @@ def storm(guard: Guard) -> int:
             try:
                 signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.000_02, 0.000_6))
                 for turn in range(CALLS):
-                    call(guard, turn)
+                    call(guard, turn % 10 < failing)
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
         except Struck:
@@ -79,7 +81,7 @@ def is_free(guard: Guard) -> bool:
     return found[0]
 
 
-def main(others: int) -> None:
+def main(others: int, failing: int) -> None:
     faulthandler.dump_traceback_later(3 * PATIENCE, exit=True)  # rather than to hang
     sys.setswitchinterval(1e-5)
     logging.disable()  # the locks of its handlers do not survive a strike
@@ -91,12 +93,13 @@ def main(others: int) -> None:
     def calling() -> None:
         turn = 0
         while not over.is_set():
-            call(guard, turn := turn + 1)
+            turn += 1
+            call(guard, turn % 10 < failing)
 
     threads = [Thread(target=calling, daemon=True) for _ in range(others)]
     for thread in threads:
         thread.start()
-    strikes = storm(guard)
+    strikes = storm(guard, failing)
     over.set()
     assert is_free(guard), "the lock is taken"
     for thread in threads:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from guardrail.admission.bulkhead_gate import AskedBulkhead
+from guardrail.admission.quick_stack import StackPermit
 from tests.storms.scenarios import SCENARIOS
 from tests.storms.scheduler import SeededLoop, Stuck
 
@@ -155,8 +156,14 @@ def test_a_seed_is_the_same_in_another_process():
     assert [str(history(seed)) for seed in seeds] == there.stdout.splitlines()
 
 
+def loses_the_place(permit):
+    permit._is_over = True
+    return True
+
+
 def test_a_failure_says_its_seed_and_its_story(monkeypatch):
     monkeypatch.setattr(AskedBulkhead, "leave", lambda asked: None)
+    monkeypatch.setattr(StackPermit, "_left", loses_the_place)
     with pytest.raises(AssertionError) as first:
         SCENARIOS["bulkheads"].storm("bulkheads 5")
     with pytest.raises(AssertionError) as again:
