@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 # What one block adds, the block, and the layer around it. Nothing is copied: what is added may be worked out when asked.
 Layer: TypeAlias = "tuple[Mapping[str, object], attributes | None, Layer | None]"
 
+OUTERMOST: Layer = ({}, None, None)
 MISSING = object()
-_around: ContextVar[Layer] = ContextVar("guardrail_attributes", default=({}, None, None))
+_around: ContextVar[Layer] = ContextVar("guardrail_attributes", default=OUTERMOST)
+
+# The layer around the code that asks; put another one there; take it back, where it was put. For adapters that are in a hurry.
+layer_here = _around.get
+put_layer = _around.set
+take_back = _around.reset
 
 
 class attributes:  # noqa: N801  used as a verb: `with attributes(tenant="acme"):`
@@ -63,7 +69,7 @@ def withdraw(published: Token[Layer]) -> None:
     Raises:
         ValueError: That was in another context.
     """
-    _around.reset(published)
+    take_back(published)
 
 
 def getter(resource: str, given: Mapping[str, object] | None) -> Get:

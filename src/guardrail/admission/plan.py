@@ -61,8 +61,7 @@ class Plan:
             if type(found) is not str or len(found) > LONGEST_KEY:
                 found = key_of(self._parts, getter(self.resource, attributes))
             key = found
-        permit = way.begin(self.resource, key, 1)
-        return None if is_open(permit) else permit
+        return way.at_once(self.resource, key)
 
     def enter(self, get: Get, cost: int, max_wait_us: int | None) -> Permit:
         """Take one call through the gates, waiting in this thread. Never raises Refused."""

@@ -102,9 +102,11 @@ class FreeWay:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def begin(self, resource: str, key: str, cost: int) -> FreePermit:
+    def begin(self, resource: str, key: str, cost: int = 1) -> FreePermit:
         """Let a call go ahead."""
         return FreePermit(self._ledger, resource, cost)
+
+    at_once = begin
 
 
 class LocalPermit(QuickPermit):
@@ -157,7 +159,7 @@ class LocalWay:
         self._cost = gate.cost if isinstance(gate.cost, int) else None
         self.refill_us = limit.refill_us
 
-    def begin(self, resource: str, key: str, cost: int) -> LocalPermit | None:
+    def begin(self, resource: str, key: str, cost: int = 1) -> LocalPermit | None:
         """Decide a call; None: only the flow can."""
         limit, ledger = self.limit, self._ledger
         spent = (cost if self._cost is None else self._cost) * limit.p
@@ -184,6 +186,8 @@ class LocalWay:
         if ledger.deferred:
             ledger.drain()
         return LocalPermit(self, resource, key, cost, (debt, now_us), (steps, resets)) if admitted else None
+
+    at_once = begin
 
     def find(self, key: str) -> Cell | None:
         """Return the state of a key, inside a turn; None: there is none yet."""

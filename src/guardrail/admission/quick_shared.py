@@ -127,6 +127,11 @@ class SharedWay:
         self.parts = gate.key
         self.shared = shared
 
+    def at_once(self, resource: str, key: str) -> SharedPermit | None:
+        """Decide a call of cost 1 that is known to be refused; None: the store has to be asked."""
+        permit = self.begin(resource, key, 1)
+        return None if is_open(permit) else permit
+
     def begin(self, resource: str, key: str, cost: int) -> SharedPermit | None:
         """Decide a call that is known to be refused, or return a permit to ask for; None: only the flow can."""
         gate, shared = self.gate, self.shared

@@ -224,10 +224,12 @@ class StackWay:
         self.first = gates[0].tally
         self.second, self.third = (*(gate.tally for gate in gates[1:]), None, None)[:2]
 
-    def begin(self, resource: str, key: str, cost: int) -> StackPermit | None:
+    def begin(self, resource: str, key: str, cost: int = 1) -> StackPermit | None:
         """Decide a call; None: only the flow can."""
         permit = StackPermit(self, resource, key, cost)
         return permit if permit.take() else None
+
+    at_once = begin
 
     def stays_closed(self, health: BreakerState, key: str, generation: int, granted_us: int, now_us: int) -> bool:
         """Tell whether the end of a call that went well only has to be counted."""

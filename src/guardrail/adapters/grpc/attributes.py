@@ -83,6 +83,11 @@ class ServedAttributes(RpcAttributes):
     def address(self) -> str | None:
         return client_ip(self.about.peer())
 
+    def look_up(self, name: str) -> object:
+        if name == "client.ip":  # mostly, and so without a detour
+            return client_ip(self.about.peer())
+        return super().look_up(name)
+
 
 class SentAttributes(RpcAttributes):
     """Look up the attributes of a call that goes out, in its details. We are the client.
@@ -106,7 +111,7 @@ class SentAttributes(RpcAttributes):
 def withdraw(published: Token[ambient.Layer]) -> None:
     """End what `publish` began; in the context where it began, as that of a closed stream is gone by itself."""
     try:
-        ambient.withdraw(published)
+        ambient.take_back(published)
     except ValueError:
         return
 

@@ -6,17 +6,16 @@ one's. A call is known by its context or its request: an interceptor between the
 
 from __future__ import annotations
 
-from contextvars import Context, ContextVar, Token
+from contextvars import ContextVar
 from logging import getLogger
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from guardrail.adapters.grpc.attributes import LOG, ServedAttributes
-from guardrail.admission.ambient import innermost, publish, withdraw
 
 if TYPE_CHECKING:
+    from guardrail.admission.ambient import Layer
     from guardrail.guard import Guard
 
-NOTHING: Final = Context().run(innermost)  # what there is around a call, as a rule
 TWICE = "a %s stands inside of another one with the same guard and leaves calls to that one; take one of them away"
 
 
@@ -45,13 +44,11 @@ class Nesting:
     def __init__(self) -> None:
         self._has_warned = False
 
-    def is_served(self, call: ServedAttributes) -> bool:
+    def is_served(self, call: ServedAttributes, around: Layer) -> bool:
         """Tell whether a call that came in is guarded already, and say so once."""
-        published = publish(call)
-        layer: Any = published.old_value
-        withdraw(published)
+        layer: Layer | None = around
         origin = origin_of(call)
-        while layer is not None and layer is not Token.MISSING:
+        while layer is not None:
             added, _, layer = layer
             if isinstance(added, ServedAttributes) and added.guard is call.guard and origin_of(added) is origin:
                 return self._warned("ServerGuard")

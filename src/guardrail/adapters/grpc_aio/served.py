@@ -14,11 +14,12 @@ import grpc.aio
 
 from guardrail.adapters.escapes import refusal_of
 from guardrail.adapters.grpc.attributes import Metadata, ServedAttributes, withdraw
-from guardrail.adapters.grpc.nesting import NOTHING, StandIn
+from guardrail.adapters.grpc.nesting import StandIn
 from guardrail.adapters.grpc.options import SHORT_S, longest_wait
 from guardrail.adapters.grpc.served import TOO_LATE, cut_off, give_back
 from guardrail.adapters.grpc.status import Answer, Trailers, answer_of, escaped, leave, status_of
-from guardrail.admission.ambient import innermost, publish
+from guardrail.admission.ambient import OUTERMOST, layer_here, put_layer
+from guardrail.default import default_guard
 from guardrail.errors import Refused
 
 if TYPE_CHECKING:
@@ -47,18 +48,28 @@ class AioCall:
         permit: Ended by `finish` or `fail`. There is one when the call is in.
     """
 
-    __slots__ = ("_attributes", "_begun", "_context", "_guard", "_is_idle", "_published", "context", "is_in", "permit")
+    __slots__ = (
+        "_around",
+        "_attributes",
+        "_begun",
+        "_context",
+        "_guard",
+        "_is_idle",
+        "_published",
+        "context",
+        "is_in",
+        "permit",
+    )
 
     permit: Permit
 
     def __init__(self, options: Options, resource: str, context: AioContext) -> None:
         self._context = self.context = context
-        self._guard = options.current()
-        self._attributes = ServedAttributes(resource, context, options.user, self._guard)
-        self._is_idle = innermost() is not NOTHING and options.nesting.is_served(self._attributes)
-        self._begun = (
-            None if self._is_idle or context.time_remaining() == 0 else self._guard.at_once(resource, self._attributes)
-        )
+        self._guard = guard = default_guard() if options.guard is None else options.guard
+        self._attributes = attributes = ServedAttributes(resource, context, options.user, guard)
+        self._around = around = layer_here()
+        self._is_idle = around is not OUTERMOST and options.nesting.is_served(attributes, around)
+        self._begun = None if self._is_idle or context.time_remaining() == 0 else guard.at_once(resource, attributes)
         self.is_in = False
         if self._begun:
             self._let_in(self._begun)
@@ -92,7 +103,7 @@ class AioCall:
         self.permit = permit
         if permit.awaits_end:
             self.context = HandlerContext(self._context, permit)
-        self._published = publish(self._attributes)
+        self._published = put_layer((self._attributes, None, self._around))
 
     def finish(self) -> None:
         """End a call that was answered."""
