@@ -1,8 +1,9 @@
 """A program whose main thread is struck by signals, again and again, at any moment of its calls.
 
-    python -m tests.storms.struck THREADS FAILING      prints what is taken afterwards
+    python -m tests.storms.struck THREADS FAILING WAY      prints what is taken afterwards
 
-THREADS are others that call meanwhile; of ten calls FAILING fail. Without either, all calls take the quick way.
+THREADS are others that call meanwhile; of ten calls FAILING fail. WAY is how they call: `enter`, or a decorated function
+that is guarded by a `stack` of rules, or only by the `places` of a bulkhead. Where none fails they need no flow.
 
 Law: a strike is one signal, and the handler raises. Python runs it between two steps of whatever the main thread is at, so
 that also a `with` is left without its `__exit__`.
@@ -14,6 +15,7 @@ import signal
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from random import Random
 from threading import Event, Thread
@@ -39,14 +41,28 @@ def strike(*_: object) -> None:
     raise Struck
 
 
-def call(guard: Guard, fails: bool) -> None:
-    """Call, and fail now and then, so that the breaker opens, and probes."""
-    with suppress(Refused, OSError), guard.enter("r"):
+def calls(guard: Guard, way: str) -> Callable[[bool], None]:
+    """Return what calls, and fails now and then, so that the breaker opens, and probes."""
+
+    def function(fails: bool) -> None:
         if fails:
             raise OSError
 
+    decorate = guard.bulkhead(2, max_wait="100ms") if way == "places" else guard.guarded("r")
+    guarded = decorate(function)
 
-def storm(guard: Guard, failing: int) -> int:
+    def call(fails: bool) -> None:
+        with suppress(Refused, OSError):
+            if way == "enter":
+                with guard.enter("r"):
+                    function(fails)
+            else:
+                guarded(fails)
+
+    return call
+
+
+def storm(call: Callable[[bool], None], failing: int) -> int:
     """Strike, and return how often."""
     chance, strikes, until = Random(1), 0, time.monotonic() + PATIENCE
     while strikes < STRIKES and time.monotonic() < until:
@@ -54,7 +70,7 @@ def storm(guard: Guard, failing: int) -> int:
             try:
                 signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.000_02, 0.000_6))
                 for turn in range(CALLS):
-                    call(guard, turn % 10 < failing)
+                    call(turn % 10 < failing)
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
         except Struck:
@@ -71,7 +87,7 @@ def is_free(guard: Guard) -> bool:
     lock, found = guard.ledger.lock, []
 
     def look() -> None:
-        found.append(lock.acquire(timeout=1))
+        found.append(lock.acquire(timeout=PATIENCE))
         if found[0]:
             lock.release()
 
@@ -81,25 +97,26 @@ def is_free(guard: Guard) -> bool:
     return found[0]
 
 
-def main(others: int, failing: int) -> None:
+def main(others: int, failing: int, way: str) -> None:
     faulthandler.dump_traceback_later(3 * PATIENCE, exit=True)  # rather than to hang
     sys.setswitchinterval(1e-5)
     logging.disable()  # the locks of its handlers do not survive a strike
     warnings.simplefilter("ignore", ResourceWarning)  # a permit was dropped: by the strike
     sys.unraisablehook = lambda _: None  # Python drops what is raised in a finalizer
     signal.signal(signal.SIGALRM, strike)
-    guard, over = Guard(RULES), Event()
+    guard, over = Guard([] if way == "places" else RULES), Event()
+    call = calls(guard, way)
 
     def calling() -> None:
         turn = 0
         while not over.is_set():
             turn += 1
-            call(guard, turn % 10 < failing)
+            call(turn % 10 < failing)
 
     threads = [Thread(target=calling, daemon=True) for _ in range(others)]
     for thread in threads:
         thread.start()
-    strikes = storm(guard, failing)
+    strikes = storm(call, failing)
     over.set()
     assert is_free(guard), "the lock is taken"
     for thread in threads:
@@ -108,10 +125,11 @@ def main(others: int, failing: int) -> None:
     ledger.drain()
     assert strikes > STRIKES // 20, f"{strikes} strikes are no storm"
     assert not ledger.lock._is_owned(), "this thread is in a turn for good"
-    [places] = ledger.bulkheads["places"].states.values()
-    probes = guard.breakers["health"].snapshot().probes_out
+    [bulkhead] = ledger.bulkheads.values()
+    [places] = bulkhead.states.values()
+    probes = sum(breaker.snapshot().probes_out for breaker in guard.breakers.values())
     print(len(ledger.deferred), len(ledger.waiting), places.in_use, places.waiting, probes)
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

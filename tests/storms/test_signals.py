@@ -14,8 +14,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals at a given time are of Unix")
 @pytest.mark.parametrize(("others", "failing"), [(0, 3), (3, 3), (0, 0)])
-def test_wherever_a_signal_strikes_everything_is_free_afterwards(others, failing):
+@pytest.mark.parametrize("way", ["enter", "stack", "places"])
+def test_wherever_a_signal_strikes_everything_is_free_afterwards(way, others, failing):
     """Other threads hold places, wait for them, and are handed them by whoever is struck. Whoever traces is struck, too."""
-    command = [sys.executable, "-m", "tests.storms.struck", str(others), str(failing)]
+    command = [sys.executable, "-m", "tests.storms.struck", str(others), str(failing), way]
     said = subprocess.run(command, env=untraced(), cwd=ROOT, check=False, capture_output=True, text=True)
     assert ("0 0 0 0 0\n", 0) == (said.stdout, said.returncode), said.stderr

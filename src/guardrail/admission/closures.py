@@ -2,6 +2,9 @@
 
 Law: between `acquire` and `release` nothing but integers is made, so no finalizer can run there. A closure that cannot
 decide answers `SLOW` before it has touched anything. `tests/admission/test_compiled.py` holds them against the flow.
+
+What a call takes is written into its stamp with nothing called in between, and so is what it gives back. Wherever a signal
+raises, the stamp says whether there is something to hand back; whoever has it looks.
 """
 
 from __future__ import annotations
@@ -36,7 +39,12 @@ COST_OF_A_CALL: Final = 1
 
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
-Stamp = tuple[int, int]  # the breaker's generation, and the time of the grant where something can be slow
+# The breaker's generation; the time of the grant, where something can be slow; whether the call is still to be ended; the
+# attempt that ends it, where that takes the flow.
+Stamp = list[Any]
+HELD: Final = 2  # their places in a stamp
+ATTEMPT: Final = 3
+GONE: Final = GeneratorExit("cut short by a signal")  # nobody's fault: breakers ignore it
 Admit = Callable[[Args, Kwargs], "Stamp | Slow | None"]
 Leave = Callable[[Stamp], None]
 SlowLeave = Callable[[Stamp, "BaseException | None"], None]
@@ -85,6 +93,7 @@ def stack_admit(
     ledger: Ledger,
     reader: KeyReader,
     tallies: Sequence[Tally],
+    slow_leave: SlowLeave,
 ) -> Admit:
     """Return the closure that asks a breaker, a bulkhead and a limit, as far as they are there."""
     most = 0 if bulkhead is None else bulkhead.states.bulkhead.max_concurrent
@@ -92,6 +101,7 @@ def stack_admit(
     keyed = limit is not None and one_cell is None
     rate, full, spend = (0, 0, 0) if limit is None else numbers_of(limit)
     limited = limit is not None
+    holds = health is not None or places is not None
     timed = limited or slow_call_us is not None
     read = reader.read
     acquire, release, deferred, drain = ledger.lock.acquire, ledger.lock.release, ledger.deferred, ledger.drain
@@ -100,43 +110,55 @@ def stack_admit(
     assert first is not None
     counted = limit.tally if limit is not None and keyed else None
 
-    def admit(args: Args, kwargs: Kwargs) -> Stamp | Slow:
+    def admit(args: Args, kwargs: Kwargs) -> Stamp | Slow | None:
         key = read(args, kwargs) if keyed else ""
+        stamp: Stamp = [0, 0, False, None]
         now_us = 0
         try:
-            acquire()
-            if health is not None and health.calm_until_us == NOT_CALM_US:
-                return SLOW
-            if places is not None and (places.in_use >= most or places.returning or places.arriving):
-                return SLOW
-            if timed:
-                now_us = (ticks() + anchor) // 1000
-                if limited:
-                    cell = find(key) if keyed else one_cell
-                    if cell is None:  # a new key: the flow makes room for it
-                        return SLOW
-                    elapsed_us = now_us - cell.last_us
-                    debt = cell.debt - elapsed_us * rate
-                    debt = debt + spend if debt > 0 else spend
-                    if elapsed_us < 0 or debt > full:
-                        return SLOW
-                    cell.debt = debt
-                    cell.last_us = now_us
-            if places is not None:
-                places.in_use += 1
-            first.allowed += 1
-            if second is not None:
-                second.allowed += 1
-                if third is not None:
-                    third.allowed += 1
-            generation = 0 if health is None else health.generation
-        finally:
-            release()
-        if counted is not None and counted.allowed >= counted.due:
-            counted.sample(key)
-        if deferred:
-            drain()
-        return generation, now_us
+            try:
+                acquire()
+                if health is not None and health.calm_until_us == NOT_CALM_US:
+                    return SLOW
+                if places is not None and (places.in_use >= most or places.returning or places.arriving):
+                    return SLOW
+                if timed:
+                    now_us = (ticks() + anchor) // 1000
+                    if limited:
+                        cell = find(key) if keyed else one_cell
+                        if cell is None:  # a new key: the flow makes room for it
+                            return SLOW
+                        elapsed_us = now_us - cell.last_us
+                        debt = cell.debt - elapsed_us * rate
+                        debt = debt + spend if debt > 0 else spend
+                        if elapsed_us < 0 or debt > full:
+                            return SLOW
+                        cell.debt = debt
+                        cell.last_us = now_us
+                    stamp[1] = now_us
+                if health is not None:
+                    stamp[0] = health.generation
+                if places is not None:
+                    places.in_use += 1
+                stamp[HELD] = True
+                first.allowed += 1
+                if second is not None:
+                    second.allowed += 1
+                    if third is not None:
+                        third.allowed += 1
+            finally:
+                try:
+                    release()
+                except RuntimeError:  # the signal struck while this waited for the lock
+                    stamp[HELD] = False
+            if counted is not None and counted.allowed >= counted.due:
+                counted.sample(key)
+            if deferred:
+                drain()
+        except BaseException:
+            if stamp[HELD]:
+                slow_leave(stamp, GONE)
+            raise
+        return stamp if holds else None
 
     return admit
 
@@ -158,36 +180,37 @@ def stack_leave(
     def leave(stamp: Stamp) -> None:
         calm = False
         try:
-            try:
-                if acquire(False) and (places is None or not (places.returning or places.arriving)):
-                    if health is None:
-                        calm = True
-                    else:
-                        now_us = (ticks() + anchor) // 1000
-                        window = health.window
-                        generation, started_us = stamp
-                        calm = (
-                            now_us < health.calm_until_us
-                            and (not may_step or health.seen_us <= now_us)
-                            and health.generation == generation
-                            and (not window.failures or window.failures * bottom < top * window.calls)
-                            and (slow_call_us is None or (now_us - started_us <= slow_call_us and not window.slow))
-                        )
-                        if calm:
-                            if may_step:
-                                health.seen_us = now_us
-                            health.row = 0
-                            health.total_successes += 1
-                            window.calls += 1
-                    if calm and places is not None:
+            if acquire(False) and (places is None or not (places.returning or places.arriving)):
+                if health is None:
+                    calm = True
+                else:
+                    now_us = (ticks() + anchor) // 1000
+                    window = health.window
+                    calm = (
+                        now_us < health.calm_until_us
+                        and (not may_step or health.seen_us <= now_us)
+                        and health.generation == stamp[0]
+                        and (not window.failures or window.failures * bottom < top * window.calls)
+                        and (slow_call_us is None or (now_us - stamp[1] <= slow_call_us and not window.slow))
+                    )
+                    if calm:
+                        if may_step:
+                            health.seen_us = now_us
+                        health.row = 0
+                        health.total_successes += 1
+                        window.calls += 1
+                if calm:
+                    if places is not None:
                         places.in_use -= 1
-            finally:
+                    stamp[HELD] = False
+        finally:
+            try:
                 release()
-        except RuntimeError:  # the lock is somebody else's: leaving never waits
-            calm = False
-        if not calm:
-            slow_leave(stamp, None)
-        elif deferred:
+            except RuntimeError:  # it is somebody else's: leaving never waits
+                calm = False
+            if not calm:
+                slow_leave(stamp, None)
+        if deferred:
             drain()
 
     return leave

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from guardrail.admission.breaker_gate import BreakerGate
-from guardrail.admission.bulkhead_gate import BulkheadGate
-from guardrail.admission.call import KeyParts, KeyReader, bounded
+from guardrail.admission.attempt import Attempt
+from guardrail.admission.breaker_gate import AskedBreaker, BreakerGate
+from guardrail.admission.bulkhead_gate import AskedBulkhead, BulkheadGate
+from guardrail.admission.call import Call, KeyParts, KeyReader, bounded
 from guardrail.admission.closures import (
+    ATTEMPT,
     COST_OF_A_CALL,
+    HELD,
     Admit,
     Args,
     Kwargs,
@@ -85,10 +88,10 @@ def compile_gates(
         health = None if gate is None else gate.states.pin(health_key, now_us)
         places = None if bulkhead is None else bulkhead.states.pin("", now_us)
         reader = reader_of(limit.key) if limit is not None and limit.key else NO_KEY
-        slow_leave = _slow_leave(gate, health, health_key, bulkhead, places, ledger)
+        slow_leave = _slow_leave(resource, gate, health, health_key, bulkhead, places, ledger)
         slow_call_us = None if breaker is None else breaker.slow_call_us
         tallies = [one.tally for one in gates]
-        admit = stack_admit(limit, health, slow_call_us, bulkhead, places, ledger, reader, tallies)
+        admit = stack_admit(limit, health, slow_call_us, bulkhead, places, ledger, reader, tallies, slow_leave)
         shape: Shape | None = None
         numbers: Numbers = ()
         if len(gates) == 1:
@@ -143,6 +146,7 @@ def _fits(gate: Gate) -> bool:
 
 
 def _slow_leave(
+    resource: str,
     breaker: BreakerGate | None,
     health: BreakerState | None,
     health_key: str,
@@ -150,25 +154,30 @@ def _slow_leave(
     places: BulkheadState[Waiter] | None,
     ledger: Ledger,
 ) -> SlowLeave:
-    """Return how a call of these closures ends when it is not plain: an error, a waiter, a lock that is held."""
+    """Return how a call of these closures ends when it is not plain: an error, a waiter, a lock that is held.
+
+    It may be cut short by a signal and called again with the same stamp: the call ends once.
+    """
     forks = ledger.forks
 
+    def made_up(stamp: Stamp) -> Attempt:
+        attempt = Attempt((), Call(resource, lambda _: None), ledger)
+        attempt.granted = True
+        if breaker is not None and health is not None:
+            attempt.breakers.append(AskedBreaker(breaker, health_key))
+            attempt.breakers[0].was_admitted(health, Ticket(stamp[0], stamp[1]))
+        if bulkhead is not None and places is not None:
+            attempt.bulkheads.append(AskedBulkhead(bulkhead, ""))
+            attempt.bulkheads[0].was_taken(places, 0, 0, forks)
+        return attempt
+
     def slow_leave(stamp: Stamp, error: BaseException | None) -> None:
-        outcome = "success" if breaker is None else breaker.outcome_of(error, False, None)
-        has_left = False
-
-        def step() -> None:
-            nonlocal has_left
-            if bulkhead is not None and places is not None and forks == ledger.forks and not has_left:
-                has_left = True  # if a signal cuts this short, it is called again
-                waiter = bulkhead.states.release(places)
-                if waiter is not None:
-                    ledger.wake(waiter)
-            if breaker is not None and health is not None:
-                transition = breaker.states.breaker.record(health, Ticket(*stamp), outcome, ledger.now_us)
-                ledger.moved(breaker.states, breaker.named(health_key), transition)
-
-        ledger.soon(step)
+        attempt = stamp[ATTEMPT]
+        if attempt is None:
+            attempt = stamp[ATTEMPT] = made_up(stamp)
+        outcomes = [asked.gate.outcome_of(error, False, None) for asked in attempt.breakers]
+        ledger.soon(lambda: attempt.leave("ignored", outcomes))
+        stamp[HELD] = False
 
     return slow_leave
 

@@ -180,7 +180,10 @@ class LocalWay:
                     admitted = True
                     self._tally.allowed += 1
         finally:
-            ledger.lock.release()
+            try:
+                ledger.lock.release()
+            except RuntimeError:  # a signal struck while this waited for the lock
+                admitted = False
         if admitted and self._tally.allowed >= self._tally.due:
             self._tally.sample(key)
         if ledger.deferred:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
+from guardrail.admission.closures import HELD
 from guardrail.core.breaker_state import NOT_CALM_US
 
 if TYPE_CHECKING:
@@ -52,7 +53,10 @@ def limited(function: Callable[..., Any], host: Host, renewed: Renewed, otherwis
                 tally.allowed += 1
                 admitted = True
         finally:
-            release()
+            try:
+                release()
+            except RuntimeError:  # a signal struck while this waited for the lock
+                admitted = False
         if not admitted:
             return otherwise(args, kwargs)
         if deferred:
@@ -96,7 +100,10 @@ def limited_by_key(
                     cell.last_us = now_us
                     tally.allowed = count = tally.allowed + 1
         finally:
-            release()
+            try:
+                release()
+            except RuntimeError:  # as above
+                count = 0
         if not count:
             return otherwise(args, kwargs)
         if count >= tally.due:
@@ -128,28 +135,28 @@ def watched(function: Callable[..., Any], host: Host, renewed: Renewed, otherwis
         try:
             result = function(*args, **kwargs)
         except BaseException as error:
-            leave((generation, 0), error)
+            leave([generation, 0, True, None], error)
             raise
         counted = False
         try:
+            window = health.window
+            if (
+                acquire(False)
+                and (monotonic_ns() + anchor) // 1000 < health.calm_until_us
+                and health.generation == generation
+                and (not window.failures or window.failures * bottom < top * window.calls)
+            ):
+                health.row = 0
+                health.total_successes += 1
+                window.calls += 1
+                counted = True
+        finally:
             try:
-                window = health.window
-                if (
-                    acquire(False)
-                    and (monotonic_ns() + anchor) // 1000 < health.calm_until_us
-                    and health.generation == generation
-                    and (not window.failures or window.failures * bottom < top * window.calls)
-                ):
-                    health.row = 0
-                    health.total_successes += 1
-                    window.calls += 1
-                    counted = True
-            finally:
                 release()
-        except RuntimeError:  # the lock is somebody else's: leaving never waits
-            counted = False
+            except RuntimeError:  # it is somebody else's: leaving never waits
+                counted = False
         if not counted:
-            leave((generation, 0), None)
+            leave([generation, 0, True, None], None)
         elif deferred:
             drain()
         return result
@@ -170,7 +177,7 @@ def placed(function: Callable[..., Any], host: Host, renewed: Renewed, otherwise
                 return otherwise(args, kwargs)
             numbers = found
             return wrapper(*args, **kwargs)
-        admitted = False
+        admitted = left = False
         try:
             try:
                 acquire()
@@ -179,29 +186,33 @@ def placed(function: Callable[..., Any], host: Host, renewed: Renewed, otherwise
                     tally.allowed += 1
                     admitted = True
             finally:
-                release()
+                try:
+                    release()
+                except RuntimeError:  # as above
+                    admitted = False
             if not admitted:
                 return otherwise(args, kwargs)
             if deferred:
                 drain()
             result = function(*args, **kwargs)
-        except BaseException as error:
-            if admitted:
-                leave((0, 0), error)
-            raise
-        left = False
-        try:
             try:
                 if acquire(False) and not places.returning and not places.arriving:
                     places.in_use -= 1
                     left = True
             finally:
-                release()
-        except RuntimeError:  # the lock is somebody else's: leaving never waits
-            left = False
-        if not left:
-            leave((0, 0), None)
-        elif deferred:
+                try:
+                    release()
+                except RuntimeError:  # it is somebody else's: leaving never waits
+                    left = False
+        finally:
+            if admitted and not left:
+                stamp = [0, 0, True, None]
+                try:
+                    leave(stamp, None)
+                finally:
+                    if stamp[HELD]:
+                        leave(stamp, None)
+        if deferred:
             drain()
         return result
 

@@ -12,7 +12,7 @@ import types
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from guardrail.admission.closures import SLOW
+from guardrail.admission.closures import GONE, HELD, SLOW
 
 if TYPE_CHECKING:
     from guardrail.admission.permit import Permit
@@ -55,11 +55,15 @@ def _function(binding: Binding) -> Callable[..., Any]:
         if stamp is SLOW:
             return _run(binding, args, kwargs)
         try:
-            result = function(*args, **kwargs)
-        except BaseException as error:
-            plan.fail(stamp, error)
-            raise
-        plan.leave(stamp)
+            try:
+                result = function(*args, **kwargs)
+            except BaseException as error:
+                plan.fail(stamp, error)
+                raise
+            plan.leave(stamp)
+        finally:
+            if stamp[HELD]:  # a signal struck on the way out
+                plan.fail(stamp, GONE)
         return result
 
     shape = binding.likely_shape()
@@ -81,11 +85,15 @@ def _coroutine(binding: Binding) -> Callable[..., Any]:
         if stamp is SLOW:
             return await _arun(binding, args, kwargs)
         try:
-            result = await function(*args, **kwargs)
-        except BaseException as error:
-            plan.fail(stamp, error)
-            raise
-        plan.leave(stamp)
+            try:
+                result = await function(*args, **kwargs)
+            except BaseException as error:
+                plan.fail(stamp, error)
+                raise
+            plan.leave(stamp)
+        finally:
+            if stamp[HELD]:  # as above
+                plan.fail(stamp, GONE)
         return result
 
     return wrapper
