@@ -1,4 +1,4 @@
-"""A signal's handler raises while the lock is taken or freed, at every such moment of a call: nothing stays taken.
+"""A signal's handler raises, or calls, while the lock is taken or freed, at every such moment of a call: nothing stays taken.
 
 `tests/storms/test_signals.py` strikes anywhere, by chance; here every place where the lock is touched has its turn.
 """
@@ -8,11 +8,12 @@ from threading import Thread
 
 import pytest
 
-from guardrail import Guard
-from tests.admission.scene import PATIENCE, breaker, bulkhead, inside, limit
+from guardrail import BulkheadFull, Guard
+from guardrail.testing import FakeClock
+from tests.admission.scene import PATIENCE, START_US, breaker, bulkhead, guard_of, inside, limit
 
 LIMIT, KEYED = limit("1000000/s"), limit("1000000/s", key="user")
-HEALTH, PLACES = breaker(slow_call="1h"), bulkhead(2)
+HEALTH, PLACES, PLACE = breaker(slow_call="1h"), bulkhead(2), bulkhead(1)
 STACKS = {
     "limit": [LIMIT],
     "key": [KEYED],
@@ -147,3 +148,38 @@ def test_wherever_the_lock_is_touched_a_strike_passes_through_and_nothing_stays_
             one.reset()
     assert 0 < struck < MOMENTS
     call("u1")
+
+
+# -- a handler that calls ------------------------------------------------------------------------------------------------
+
+
+class Interrupted(FakeClock):
+    """A clock at whose next look something else happens first, as where a signal's handler is run."""
+
+    def __init__(self):
+        super().__init__(START_US)
+        self.first = None
+
+    def now_us(self):
+        first, self.first = self.first, None
+        if first is not None:
+            first()
+        return super().now_us()
+
+
+@pytest.mark.parametrize("rules", [[LIMIT, PLACE], [KEYED, PLACE], [HEALTH, PLACE], [KEYED, HEALTH, PLACE]], ids=str)
+@pytest.mark.parametrize("way", [entered, decorated, in_a_task])
+def test_a_handler_that_calls_meanwhile_takes_no_place_that_is_promised(way, rules):
+    clock = Interrupted()
+    guard = guard_of(clock, *rules)
+    call = way(guard)
+    for user in ("u1", "u2"):
+        call(user)
+    inner = []
+    clock.first = lambda: inner.append(guard.try_enter("r", {"user": "u2"}))
+    with pytest.raises(BulkheadFull):
+        call("u1")
+    assert 1 == inside(guard)
+    inner[0].exit()
+    call("u1")
+    assert 0 == inside(guard)

@@ -71,8 +71,8 @@ class AskedBulkhead:
         """Write down a place that was taken without asking here.
 
         Args:
-            capacity: How many places there were then, and how many of them were left.
-            remaining: The latter.
+            capacity: Places there were then.
+            remaining: Of them, free afterwards.
             forks: How often the process had been forked.
         """
         self._state = state

@@ -113,18 +113,21 @@ def stack_admit(
     def admit(args: Args, kwargs: Kwargs) -> Stamp | Slow | None:
         key = read(args, kwargs) if keyed else ""
         stamp: Stamp = [0, 0, False, None]
-        now_us = 0
+        now_us, cell = 0, one_cell
         try:
             try:
                 acquire()
+                if keyed:
+                    cell = find(key)
+                if timed:
+                    now_us = (ticks() + anchor) // 1000
+                # From here on nothing is called: a signal's handler may call, too, and take the place.
                 if health is not None and health.calm_until_us == NOT_CALM_US:
                     return SLOW
                 if places is not None and (places.in_use >= most or places.returning or places.arriving):
                     return SLOW
                 if timed:
-                    now_us = (ticks() + anchor) // 1000
                     if limited:
-                        cell = find(key) if keyed else one_cell
                         if cell is None:  # a new key: the flow makes room for it
                             return SLOW
                         elapsed_us = now_us - cell.last_us

@@ -13,7 +13,7 @@ from guardrail.admission.limit_gate import LimitGate
 from guardrail.admission.permit import Permit, aenter, apeek, enter, peek
 from guardrail.admission.quick import FreeWay, LocalWay, QuickPermit, way_past_limit
 from guardrail.admission.quick_shared import SharedWay, is_open
-from guardrail.admission.quick_stack import StackWay, stack_past
+from guardrail.admission.quick_stack import StackWay, way_past_stack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,7 +86,7 @@ class Plan:
         return await apeek(self.gates, Call(self.resource, get, cost, max_wait_us), self.ledger)
 
     def _key(self, get: Get) -> str:
-        """Return the key of the one rule there is: mostly the value of one attribute as it is."""
+        """Return the key that the rules share: mostly the value of one attribute as it is."""
         if self._fixed is not None:
             return self._fixed
         value = get(self._name) if self._name is not None else None
@@ -105,7 +105,7 @@ def way_past(resource: str, gates: Sequence[Gate]) -> Way | None:
     if not gates or gates[0].ledger.counts.measures_latency:
         return None
     if len(gates) != 1 or not isinstance(gate := gates[0], LimitGate):
-        return stack_past(resource, gates)
+        return way_past_stack(resource, gates)
     if gate.shared is not None:
         return SharedWay(gate, gate.shared) if gate.is_plain else None
     return way_past_limit(gate)

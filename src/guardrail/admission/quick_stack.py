@@ -1,7 +1,8 @@
 """The quick way in past a stack: at most one rule of each kind, a breaker that is closed, a bulkhead with a free place.
 
 Law: as in `quick.py`. What a call takes is written into its permit with nothing called in between, and so is what it gives
-back: a signal that raises finds a call that has taken nothing, or a permit that gives it back as it goes.
+back: a signal that raises finds a call that has taken nothing, or a permit that gives it back as it goes, and one whose
+handler calls, too, finds no place promised twice. The arithmetic is that of `core`, written out.
 """
 
 from __future__ import annotations
@@ -59,23 +60,27 @@ class StackPermit(QuickPermit):
         way, key = self._way, self._key
         ledger, limited, breaker, bulkhead = way.ledger, way.limited, way.breaker, way.bulkhead
         health = places = cell = None
-        debt = 0
+        debt = spent = 0
         try:
             ledger.lock.acquire()
-            now_us = (way.ticks() + way.anchor_ns) // 1000
             if breaker is not None:
                 health = breaker.states.states.get(key if way.breaker_key is None else way.breaker_key)
+            if bulkhead is not None:
+                places = bulkhead.states.states.get(key if way.bulkhead_key is None else way.bulkhead_key)
+            if limited is not None:
+                cell, spent = limited.find(key), limited.spent(self._cost)
+            now_us = (way.ticks() + way.anchor_ns) // 1000
+            # From here on nothing is called.
+            if breaker is not None:
                 if health is None or health.calm_until_us == NOT_CALM_US or now_us < health.seen_us:
                     return False
                 self._generation = health.generation
             if bulkhead is not None:
-                places = bulkhead.states.states.get(key if way.bulkhead_key is None else way.bulkhead_key)
                 self._most = most = bulkhead.states.bulkhead.max_concurrent
                 if places is None or places.in_use >= most or places.returning or places.arriving:
                     return False
                 self._free = most - places.in_use - 1
             if limited is not None:
-                cell, spent = limited.find(key), limited.spent(self._cost)
                 if cell is None or not spent or now_us < cell.last_us:  # a new key: the flow makes room for it
                     return False
                 debt = cell.debt - (now_us - cell.last_us) * limited.limit.r
@@ -115,7 +120,6 @@ class StackPermit(QuickPermit):
         breaker = self._way.breaker
         is_plain = breaker is None or breaker.outcome_of(error, failed, code) == "success"
         if not (is_plain and self._left()):
-            self._make_up()
             Permit.exit(self, error, failed=failed, code=code)
 
     def begin(self) -> None:
@@ -128,7 +132,7 @@ class StackPermit(QuickPermit):
 
     def __del__(self) -> None:
         if getattr(self, "_granted", False) and not self._is_over:  # a signal may have struck before it had its slots
-            self._make_up()
+            self._made = self._attempt  # the flow ends it
             Permit.__del__(self)
 
     def _left(self) -> bool:
@@ -143,8 +147,9 @@ class StackPermit(QuickPermit):
             if places is not None and (places.returning or places.arriving):
                 return False
             if health is not None:
+                found = way.health_of(self._key)
                 now_us = (way.ticks() + way.anchor_ns) // 1000
-                if not way.stays_closed(health, self._key, self._generation, self._granted_us, now_us):
+                if found is not health or not way.stays_closed(health, self._generation, self._granted_us, now_us):
                     return False
                 health.seen_us = now_us
                 health.row = 0
@@ -161,11 +166,6 @@ class StackPermit(QuickPermit):
         if ledger.deferred:
             ledger.drain()
         return True
-
-    def _make_up(self) -> None:
-        """Make up the attempt, so that the flow can end the call."""
-        if self._made is None:
-            self._made = self._make()
 
     def _make(self) -> Attempt:
         way = self._way
@@ -220,7 +220,7 @@ class StackWay:
         self.thresholds = None if breaker is None else breaker.states.breaker
         self.slow_call_us = None if self.thresholds is None else self.thresholds.slow_call_us
         self._top, self._bottom = (1, 0) if self.thresholds is None else ratio_of(self.thresholds)
-        self.keyed = tuple(gate.tally for gate in gates if gate.key == parts and parts)
+        self.keyed = tuple(gate.tally for gate in gates if parts and gate.key == parts)
         self.first = gates[0].tally
         self.second, self.third = (*(gate.tally for gate in gates[1:]), None, None)[:2]
 
@@ -231,17 +231,20 @@ class StackWay:
 
     at_once = begin
 
-    def stays_closed(self, health: BreakerState, key: str, generation: int, granted_us: int, now_us: int) -> bool:
-        """Tell whether the end of a call that went well only has to be counted."""
-        breaker, window, slow_call_us = self.breaker, health.window, self.slow_call_us
+    def health_of(self, key: str) -> BreakerState | None:
+        """Return the breaker of a key by the thresholds that this way knows; None: there is none."""
+        if self.breaker is None or self.breaker.states.breaker is not self.thresholds:
+            return None
+        return self.breaker.states.states.get(key if self.breaker_key is None else self.breaker_key)
+
+    def stays_closed(self, health: BreakerState, generation: int, granted_us: int, now_us: int) -> bool:
+        """Tell whether the end of a call that went well only has to be counted. Calls nothing."""
+        window, slow_call_us = health.window, self.slow_call_us
         return (
             health.seen_us <= now_us < health.calm_until_us
             and health.generation == generation
             and (not window.failures or window.failures * self._bottom < self._top * window.calls)
             and (slow_call_us is None or (now_us - granted_us <= slow_call_us and not window.slow))
-            and breaker is not None
-            and breaker.states.breaker is self.thresholds
-            and breaker.states.states.get(key if self.breaker_key is None else self.breaker_key) is health
         )
 
 
@@ -252,8 +255,8 @@ def fixed_key(gate: Gate, resource: str) -> str | None:
     return bounded(resource) if gate.key == BY_RESOURCE else None
 
 
-def stack_past(resource: str, gates: Sequence[Gate]) -> StackWay | None:
-    """Return the quick way past gates that are more than one limit, if there is one. Takes a turn."""
+def way_past_stack(resource: str, gates: Sequence[Gate]) -> StackWay | None:
+    """Return the quick way past at most one rule of each kind; None: only the flow gets past them. Takes a turn."""
     limits, breakers, bulkheads = _of(LimitGate, gates), _of(BreakerGate, gates), _of(BulkheadGate, gates)
     counts = len(limits), len(breakers), len(bulkheads)
     if max(counts) > 1 or sum(counts) < len(gates):
@@ -266,7 +269,7 @@ def stack_past(resource: str, gates: Sequence[Gate]) -> StackWay | None:
     limited = None
     if limits:
         limited = way_past_limit(limits[0])
-        if limited is None or limits[0].key == BY_RESOURCE:
+        if limited is None or limits[0].key == BY_RESOURCE:  # it is asked by the call's key, which is another one
             return None
     breaker, bulkhead = next(iter(breakers), None), next(iter(bulkheads), None)
     return StackWay(resource, gates, next(iter(parts), ()), limited, breaker, bulkhead)
