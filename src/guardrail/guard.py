@@ -22,7 +22,7 @@ from guardrail.admission.survey import Survey
 from guardrail.clock import Advanceable, Clock, SystemClock
 from guardrail.options import check_arguments, check_listeners, store_of, wait_us_of
 from guardrail.rulebook import Rulebook, RuleSource
-from guardrail.telemetry.background import hear_out, listening, without
+from guardrail.telemetry.background import all_but, flush_all, in_background
 from guardrail.telemetry.health import health_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 class Guard(Rulebook):
     """Decide which calls may go ahead, by rules in code and in files that are edited while it runs.
 
-    Safe from any thread and task. A context manager, also with `async with`: leaving it ends the watch over the files.
+    Safe from any thread and task. A context manager, also with `async with`: leaving it ends the watch over the files, and waits up to a
+    second for listeners.
 
     Args:
         rules: A file or folder (watched), a RuleSet, or a list of rule mappings. None: the path in GUARDRAIL_RULES, if set.
@@ -79,7 +80,7 @@ class Guard(Rulebook):
     ) -> None:
         check_arguments(max_keys, listeners, clock, log)
         ticking = SystemClock() if clock is None else clock
-        ledger = Ledger(ticking, max_keys, tuple(map(listening, listeners)), log, measures_latency=measure_latency)
+        ledger = Ledger(ticking, max_keys, tuple(map(in_background, listeners)), log, measures_latency=measure_latency)
         shared_store = store_of(store)
         mode_in_force = os.environ.get("GUARDRAIL_MODE") or mode
         rules = os.environ.get("GUARDRAIL_RULES") or None if rules is None else rules
@@ -242,14 +243,14 @@ class Guard(Rulebook):
             TypeError: It cannot be called.
         """
         check_listeners([listener])
-        told = listening(listener)
+        told = in_background(listener)
         with self.ledger:
             self.ledger.listeners = (*self.ledger.listeners, told)
 
     def remove_listener(self, listener: Listener) -> None:
-        """Tell a listener nothing any more, if it was told. One that was added twice is told once less."""
+        """Tell a listener of nothing new; what waits for it, it still hears. One that was added twice is told once less."""
         with self.ledger:
-            self.ledger.listeners = without(self.ledger.listeners, listener)
+            self.ledger.listeners = all_but(self.ledger.listeners, listener)
 
     def close(self) -> None:
         """End the watch over the rule files, and the connections to a store given as a URL.
@@ -259,7 +260,7 @@ class Guard(Rulebook):
         self._step_back()
         if self._owns_store and self._stock.store is not None:
             self._stock.store.close()
-        hear_out(self.ledger.listeners)
+        flush_all(self.ledger.listeners)
 
     async def aclose(self) -> None:
         """End what `close` ends, from a task."""
@@ -269,7 +270,7 @@ class Guard(Rulebook):
         if self.ledger.listeners:
             import asyncio  # as heavy as the rest of the package
 
-            await asyncio.to_thread(hear_out, self.ledger.listeners)
+            await asyncio.to_thread(flush_all, self.ledger.listeners)
 
     def __enter__(self) -> Self:
         return self

@@ -22,10 +22,10 @@ OUTERMOST: Layer = ({}, None, None)
 MISSING = object()
 _around: ContextVar[Layer] = ContextVar("guardrail_attributes", default=OUTERMOST)
 
-# The layer around the code that asks; put another one there; take it back, where it was put. For adapters that are in a hurry.
-layer_here = _around.get
-put_layer = _around.set
-take_back = _around.reset
+# Without a call of Python: gRPC asks at every call.
+current_layer = _around.get
+set_layer = _around.set
+reset_layer = _around.reset
 
 
 class attributes:  # noqa: N801  used as a verb: `with attributes(tenant="acme"):`
@@ -69,7 +69,7 @@ def withdraw(published: Token[Layer]) -> None:
     Raises:
         ValueError: That was in another context.
     """
-    take_back(published)
+    reset_layer(published)
 
 
 def getter(resource: str, given: Mapping[str, object] | None) -> Get:

@@ -31,6 +31,7 @@ from guardrail.admission.closures import (
 )
 from guardrail.admission.limit_gate import LimitGate
 from guardrail.admission.single import Numbers, Shape, limited, limited_by_key, placed, watched
+from guardrail.admission.stack import stack_of
 from guardrail.admission.stock import BY_RESOURCE
 from guardrail.clock import SystemClock
 from guardrail.core.breaker_state import BreakerState, Ticket
@@ -73,16 +74,10 @@ def compile_gates(
     if not gates:
         return Compiled(_everybody, _nothing_to_leave, _nothing_to_leave)
     with ledger as now_us:  # one turn: what is captured here belongs to the numbers that were looked at
-        if not all(_fits(gate) for gate in gates):
+        stack = stack_of(gates)
+        if stack is None or not all(_fits(gate) for gate in gates):
             return None
-        limits = [gate for gate in gates if isinstance(gate, LimitGate)]
-        breakers = [gate for gate in gates if isinstance(gate, BreakerGate)]
-        bulkheads = [gate for gate in gates if isinstance(gate, BulkheadGate)]
-        if max(len(limits), len(breakers), len(bulkheads)) > 1:
-            return None
-        limit = limits[0] if limits else None
-        gate = breakers[0] if breakers else None
-        bulkhead = bulkheads[0] if bulkheads else None
+        limit, gate, bulkhead = stack
         breaker = None if gate is None else gate.states.breaker
         health_key = bounded(resource) if gate is not None and gate.key else ""
         health = None if gate is None else gate.states.pin(health_key, now_us)
@@ -97,7 +92,7 @@ def compile_gates(
         if len(gates) == 1:
             shape, numbers = _single(limit, breaker, health, bulkhead, places, slow_leave, ledger, reader)
             numbers = (gates[0].tally, *numbers)
-        if len(limits) == len(gates):
+        if gate is None and bulkhead is None:
             return Compiled(admit, _nothing_to_leave, _nothing_to_leave, shape, numbers)
         return Compiled(admit, stack_leave(breaker, health, places, ledger, slow_leave), slow_leave, shape, numbers)
 
@@ -130,9 +125,7 @@ def _single(
 
 
 def _fits(gate: Gate) -> bool:
-    """Tell whether a closure can stand in for this gate."""
-    if gate.applies is not None or gate.enforced != 1:
-        return False
+    """Tell whether a closure can stand in for this gate, which has no conditions."""
     match gate:
         case LimitGate():
             bucket = gate.bucket_here()

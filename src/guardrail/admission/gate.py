@@ -42,6 +42,11 @@ class Gate:
     ledger: Ledger
     tally: Tally
 
+    @property
+    def is_unconditional(self) -> bool:
+        """Tell whether the rule decides every call to its resource, and is enforced for all of them."""
+        return self.applies is None and self.enforced == 1
+
     def key_for(self, call: Call) -> str:
         """Return the key under which this rule counts *call*."""
         return key_of(self.key, call.get) if self.key else ""

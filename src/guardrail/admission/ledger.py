@@ -132,7 +132,7 @@ class Ledger:
         """Do what turns have left for afterwards: wake, tell, talk to stores. In a turn: let its end do it."""
         if self.is_in_turn():
             if not self.deferred and (self.woken or self._errands):
-                self.deferred.append(_nothing)  # the quick ways past a limit look nowhere else
+                self.deferred.append(_nothing)  # the quick ways look nowhere else
             return
         try:
             self._tell()

@@ -49,8 +49,7 @@ class LimitGate(Gate):
     def is_plain(self) -> bool:
         """Tell whether the rule decides every call at once, by its key and a cost in numbers: no attribute, no wait."""
         return (
-            self.applies is None
-            and self.enforced == 1
+            self.is_unconditional
             and self.lookup is None
             and not self.on_failure_only
             and not isinstance(self.cost, str)

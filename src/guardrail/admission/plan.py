@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from guardrail.admission.ledger import Ledger
     from guardrail.core.verdict import Decision
 
+# Each has the key that its rules share (`parts`), and two ways in: `begin` may return a permit that is still to be asked for,
+# `at_once` never does, and takes calls of cost 1.
 Way = FreeWay | LocalWay | SharedWay | StackWay
 
 

@@ -1,4 +1,6 @@
-"""Quick ways in: where a resource has no rule, or only one, a limit, a call is decided without the flow.
+"""Quick ways in: where a resource has no rule, or only a limit of this process, a call is decided without the flow.
+
+Of a limit in a store `quick_shared.py` knows, of stacks of rules `quick_stack.py`.
 
 Law: what is decided here is what the flow would decide; a call it cannot decide is left to the flow, untouched. The
 attempt is made up only when somebody looks at the permit or settles it: a limit alone holds nothing.
@@ -30,7 +32,7 @@ standing_of = partial(tuple.__new__, Standing)  # as `Standing(...)`, without a 
 
 
 class QuickPermit(Permit):
-    """Say whether a call may go ahead that only a limit was asked about."""
+    """Say whether a call may go ahead about which the flow was not asked. It holds nothing, unless its kind says so."""
 
     __slots__ = ("_cost", "_granted", "_key", "resource")
 

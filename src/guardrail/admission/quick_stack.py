@@ -7,15 +7,15 @@ handler calls, too, finds no place promised twice. The arithmetic is that of `co
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from guardrail.admission.breaker_gate import AskedBreaker, BreakerGate
-from guardrail.admission.bulkhead_gate import AskedBulkhead, BulkheadGate
+from guardrail.admission.breaker_gate import AskedBreaker
+from guardrail.admission.bulkhead_gate import AskedBulkhead
 from guardrail.admission.call import bounded
 from guardrail.admission.closures import ratio_of, ticks_of
-from guardrail.admission.limit_gate import LimitGate
 from guardrail.admission.permit import Permit
 from guardrail.admission.quick import LocalWay, QuickPermit, way_past_limit
+from guardrail.admission.stack import stack_of
 from guardrail.admission.stock import BY_RESOURCE
 from guardrail.core.breaker_state import NOT_CALM_US, BreakerState, Ticket
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from guardrail.admission.attempt import Attempt
+    from guardrail.admission.breaker_gate import BreakerGate
+    from guardrail.admission.bulkhead_gate import BulkheadGate
     from guardrail.admission.call import KeyParts
     from guardrail.admission.gate import Gate, Standing
     from guardrail.admission.waiter import Waiter
     from guardrail.core.bulkhead import BulkheadState
-
-G = TypeVar("G", bound="Gate")
 
 
 class StackPermit(QuickPermit):
@@ -257,23 +257,16 @@ def fixed_key(gate: Gate, resource: str) -> str | None:
 
 def way_past_stack(resource: str, gates: Sequence[Gate]) -> StackWay | None:
     """Return the quick way past at most one rule of each kind; None: only the flow gets past them. Takes a turn."""
-    limits, breakers, bulkheads = _of(LimitGate, gates), _of(BreakerGate, gates), _of(BulkheadGate, gates)
-    counts = len(limits), len(breakers), len(bulkheads)
-    if max(counts) > 1 or sum(counts) < len(gates):
-        return None
+    stack = stack_of(gates)
     parts = {gate.key for gate in gates} - {(), BY_RESOURCE}
-    if len(parts) > 1 or any(gate.applies is not None or gate.enforced != 1 for gate in gates):
+    if stack is None or len(parts) > 1:
         return None
-    if any(gate.states.breaker.window_us is None for gate in breakers):
+    limit, breaker, bulkhead = stack
+    if breaker is not None and breaker.states.breaker.window_us is None:
         return None
-    limited = None
-    if limits:
-        limited = way_past_limit(limits[0])
-        if limited is None or limits[0].key == BY_RESOURCE:  # it is asked by the call's key, which is another one
-            return None
-    breaker, bulkhead = next(iter(breakers), None), next(iter(bulkheads), None)
+    limited = None if limit is None else way_past_limit(limit)
+    if limit is not None and (
+        limited is None or limit.key == BY_RESOURCE
+    ):  # it is asked by the call's key, another one
+        return None
     return StackWay(resource, gates, next(iter(parts), ()), limited, breaker, bulkhead)
-
-
-def _of(kind: type[G], gates: Sequence[Gate]) -> list[G]:
-    return [gate for gate in gates if isinstance(gate, kind)]

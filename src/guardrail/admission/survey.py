@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from heapq import nlargest
 from typing import TYPE_CHECKING, NamedTuple
 
 from guardrail.admission.call import as_text
 from guardrail.admission.limit_states import KeyedStates
 from guardrail.admission.object_states import BreakerName, BreakerStates
-from guardrail.admission.stock import breaker_names, only_key
+from guardrail.admission.stock import BY_RESOURCE, breaker_names, only_key
+from guardrail.telemetry.counts import OTHER, Hot
 from guardrail.telemetry.entry import hidden
 from guardrail.telemetry.snapshot import (
     BreakerRuleSnapshot,
@@ -77,7 +79,7 @@ class Survey(NamedTuple):
             counts=tuple(counts),
             breakers=tuple(self._breakers(one, show_keys=show_keys) for one in effective if one.rule.kind == "breaker"),
             bulkheads=tuple(self._bulkheads(one) for one in effective if one.rule.kind == "bulkhead"),
-            hot_keys=tuple(self._hot_keys(show_keys=show_keys)) if hot_keys else (),
+            hot_keys=tuple(self._hot_keys(by_rule, show_keys=show_keys)) if hot_keys else (),
             store=store,
             latencies=tuple(self._latencies()),
         )
@@ -153,12 +155,22 @@ class Survey(NamedTuple):
             rule.name, sum(places), waiting, rule.max_concurrent, max(places, default=0), len(kept)
         )
 
-    def _hot_keys(self, *, show_keys: bool) -> list[HotKey]:
+    def _hot_keys(self, by_rule: Mapping[str, Sequence[RuleCounts]], *, show_keys: bool) -> list[HotKey]:
+        """Return the hottest keys of each rule: from its sketch, or from the counts, where each resource is a key."""
+        found: list[tuple[str, Hot]] = []
+        for rule, keys in list(self.ledger.counts.keys.items()):
+            if self._is_by_resource(rule):
+                found += [(rule, one) for one in _hottest(by_rule.get(rule, ()))]
+            else:
+                found += [(rule, one) for one in keys.top(HOT_KEYS)]
         return [
             HotKey(rule, as_text(key, self._parts(rule)) if show_keys else hidden(key), calls, refused)
-            for rule, keys in list(self.ledger.counts.keys.items())
-            for key, calls, refused in keys.top(HOT_KEYS)
+            for rule, (key, calls, refused) in found
         ]
+
+    def _is_by_resource(self, rule: str) -> bool:
+        found = self.named.get(rule)
+        return found is not None and found.rule.key == BY_RESOURCE
 
     def _parts(self, rule: str) -> int:
         """Return how many parts the key of a rule has; one that is gone: 1."""
@@ -174,6 +186,16 @@ def _shown(name: BreakerName, key: str, *, show_keys: bool) -> str:
     """Return the name of a breaker, its key hashed unless it is a resource."""
     is_open = show_keys or name.breaker == name.rule or name.resource is not None
     return name.breaker if is_open else f"{name.rule}/{hidden(key)}"
+
+
+def _hottest(counts: Sequence[RuleCounts]) -> list[Hot]:
+    """Return the resources called with most."""
+    found = []
+    for one in counts:
+        refused = one.refused + one.shadow_refused
+        if one.resource != OTHER and one.allowed + refused:
+            found.append(Hot(one.resource, one.allowed + refused, refused))
+    return nlargest(HOT_KEYS, found, key=lambda one: one.calls)
 
 
 def _mode(rule: Rule, mode: str) -> str:

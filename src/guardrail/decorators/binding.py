@@ -33,7 +33,7 @@ class BoundPlan:
     Attributes:
         shape: The closure that a plan of one rule is worth, and `numbers`, what it works with.
         admit: The compiled closure over the arguments; it answers `SLOW` where only the flow can decide.
-        way: The quick way past a limit that is kept in a store, and `key`, which finds its key in the arguments.
+        way: The quick way past the gates, where no closure fits, and `key`, which finds its key in the arguments.
     """
 
     __slots__ = ("admit", "epoch", "fail", "gates", "key", "leave", "ledger", "numbers", "shape", "way")
@@ -106,7 +106,7 @@ class Binding:
         return plan if plan.epoch is self.host.epoch else self.renew()
 
     def enter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Permit:
-        """Take one call through the flow, waiting in this thread."""
+        """Take one call in, waiting in this thread."""
         plan = self.current()
         if plan.way is not None:
             begun = plan.way.begin(self.resource, plan.key(args, kwargs), COST_OF_A_CALL)
@@ -115,7 +115,7 @@ class Binding:
         return _held(enter(plan.gates, self._call(args, kwargs), plan.ledger))
 
     async def aenter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Permit:
-        """Take one call through the flow, waiting in this task."""
+        """Take one call in, waiting in this task."""
         plan = self.current()
         if plan.way is not None:
             begun = plan.way.begin(self.resource, plan.key(args, kwargs), COST_OF_A_CALL)

@@ -11,7 +11,7 @@ import contextvars
 import os
 import weakref
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from queue import SimpleQueue
 from threading import Event as Flag
 from threading import Lock, Thread, current_thread
@@ -64,7 +64,8 @@ class Background:
         """Hand one event over."""
         waiting = self._running()
         if waiting.qsize() < self._most:
-            waiting.put(partial(_tell, contextvars.copy_context(), self.listener, event))
+            context = contextvars.copy_context()  # which knows that this one hears: of its own calls it is not told
+            waiting.put(partial(_tell, context, self.listener, event))
             return
         self.left_out += 1
         if self.left_out == 1:
@@ -106,21 +107,24 @@ class Background:
         thread.start()
         self._thread = thread
         weakref.finalize(self, self._waiting.put, None).atexit = False
-        if not _at_exit:
-            _at_exit.append(atexit.register(lambda: hear_out(list(_started))))
+        _flush_at_exit()
         _started.add(self)
 
 
-_started: weakref.WeakSet[Background] = weakref.WeakSet()
-_at_exit: list[object] = []
+_started: weakref.WeakSet[Background] = weakref.WeakSet()  # a program that ends waits for all of them together
 
 
-def listening(listener: Listener) -> Listener:
+@cache
+def _flush_at_exit() -> None:
+    atexit.register(lambda: flush_all(list(_started)))
+
+
+def in_background(listener: Listener) -> Listener:
     """Return what hands events over to a listener without waiting for it; one that never waits as it is."""
     return listener if getattr(listener, "never_waits", False) is True else Background(listener)
 
 
-def without(listeners: Sequence[Listener], listener: Listener) -> tuple[Listener, ...]:
+def all_but(listeners: Sequence[Listener], listener: Listener) -> tuple[Listener, ...]:
     """Return the listeners but for one: that one, or what hands events over to it."""
     for place, one in enumerate(listeners):
         if listener in (one, getattr(one, "listener", None)):
@@ -128,7 +132,7 @@ def without(listeners: Sequence[Listener], listener: Listener) -> tuple[Listener
     return tuple(listeners)
 
 
-def hear_out(listeners: Iterable[Listener], seconds: float = PATIENCE_S) -> None:
+def flush_all(listeners: Iterable[Listener], seconds: float = PATIENCE_S) -> None:
     """Wait until listeners on threads of their own have heard what was told until now, all together so many seconds."""
     until = monotonic() + seconds
     for one in listeners:

@@ -136,7 +136,8 @@ Event = (
 class Listener(Protocol):
     """Hear of events, in their order, on a thread of its own: one that waits, hangs or raises changes nothing for calls.
 
-    One with an attribute `never_waits` that is True is told at once, on the thread of the call.
+    As many events wait for it as a `Background` lets; later ones are left out. One with an attribute `never_waits` that is
+    True is told at once, on the thread of the call.
     """
 
     def __call__(self, event: Event, /) -> object: ...

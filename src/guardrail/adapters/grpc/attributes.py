@@ -52,17 +52,11 @@ class RpcAttributes(LazyAttributes):
     def metadata(self) -> Metadata:
         """Return what the caller sent along."""
 
-    @abstractmethod
-    def address(self) -> str | None:
-        """Return who the connection is from."""
-
     def names(self) -> Iterator[str]:
         yield from PLAIN
         yield from (METADATA + key for key, _ in self.metadata())
 
     def look_up(self, name: str) -> object:
-        if name == "client.ip":
-            return self.address()
         if name.startswith(METADATA):
             return metadata_value(self.metadata(), name.removeprefix(METADATA).lower())
         return self.resource if name == "resource" else self.of_user(name)
@@ -80,13 +74,8 @@ class ServedAttributes(RpcAttributes):
     def metadata(self) -> Metadata:
         return self.about.invocation_metadata() or ()
 
-    def address(self) -> str | None:
-        return client_ip(self.about.peer())
-
     def look_up(self, name: str) -> object:
-        if name == "client.ip":  # mostly, and so without a detour
-            return client_ip(self.about.peer())
-        return super().look_up(name)
+        return client_ip(self.about.peer()) if name == "client.ip" else super().look_up(name)
 
 
 class SentAttributes(RpcAttributes):
@@ -100,18 +89,15 @@ class SentAttributes(RpcAttributes):
     def metadata(self) -> Metadata:
         return self.about.metadata or ()
 
-    def address(self) -> str | None:
-        return None
-
     def look_up(self, name: str) -> object:
         found = super().look_up(name)
         return "" if found is None and name.startswith(METADATA) else found
 
 
 def withdraw(published: Token[ambient.Layer]) -> None:
-    """End what `publish` began; in the context where it began, as that of a closed stream is gone by itself."""
+    """Take back what `set_layer` put there; in the context where it began, as that of a closed stream is gone by itself."""
     try:
-        ambient.take_back(published)
+        ambient.reset_layer(published)
     except ValueError:
         return
 

@@ -13,7 +13,6 @@ from guardrail.adapters.escapes import CLIENT
 from guardrail.adapters.grpc.attributes import SentAttributes
 from guardrail.adapters.grpc.nesting import sent
 from guardrail.adapters.grpc.options import SHORT_S, Interceptor, longest_wait
-from guardrail.default import default_guard
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -65,10 +64,10 @@ class OutgoingGuard(Interceptor[str | None]):
             around: What a guard around this one has sent.
         """
         method, options = details.method, self._options
-        resource = self._known.get(method) or self._resource_of(method)
+        resource = self._resource_of(method)
         if resource is None:
             return None
-        guard = default_guard() if options.guard is None else options.guard
+        guard = options.current()
         if around is not None and options.nesting.is_sent(around, request, method, guard):
             return None
         sent.set((request, method, guard))

@@ -15,8 +15,7 @@ from guardrail.adapters.escapes import refusal_of
 from guardrail.adapters.grpc.attributes import Metadata, ServedAttributes, withdraw
 from guardrail.adapters.grpc.options import SHORT_S, longest_wait
 from guardrail.adapters.grpc.status import GONE, Answer, Trailers, answer_of, escaped, leave, status_of
-from guardrail.admission.ambient import OUTERMOST, layer_here, put_layer
-from guardrail.default import default_guard
+from guardrail.admission.ambient import OUTERMOST, current_layer, set_layer
 from guardrail.errors import Refused
 
 if TYPE_CHECKING:
@@ -60,9 +59,9 @@ class ServedCall:
         self.context = context
         if not context.is_active():
             self._cut_off()
-        guard = default_guard() if options.guard is None else options.guard
+        guard = options.current()
         attributes = ServedAttributes(resource, context, options.user, guard)
-        around = layer_here()
+        around = current_layer()
         self.is_idle = around is not OUTERMOST and options.nesting.is_served(attributes, around)
         if self.is_idle:
             return
@@ -74,7 +73,7 @@ class ServedCall:
             self._abort(answer_of(refused), refused)
         permit.is_held = True
         self.permit = permit
-        self._published = put_layer((attributes, None, around))
+        self._published = set_layer((attributes, None, around))
 
     def rest(self) -> None:
         """Say that a message of a stream is on its way, and the handler at rest until the next one is wanted."""

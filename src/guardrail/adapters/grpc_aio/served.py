@@ -18,8 +18,7 @@ from guardrail.adapters.grpc.nesting import StandIn
 from guardrail.adapters.grpc.options import SHORT_S, longest_wait
 from guardrail.adapters.grpc.served import TOO_LATE, cut_off, give_back
 from guardrail.adapters.grpc.status import Answer, Trailers, answer_of, escaped, leave, status_of
-from guardrail.admission.ambient import OUTERMOST, layer_here, put_layer
-from guardrail.default import default_guard
+from guardrail.admission.ambient import OUTERMOST, current_layer, set_layer
 from guardrail.errors import Refused
 
 if TYPE_CHECKING:
@@ -65,9 +64,9 @@ class AioCall:
 
     def __init__(self, options: Options, resource: str, context: AioContext) -> None:
         self._context = self.context = context
-        self._guard = guard = default_guard() if options.guard is None else options.guard
+        self._guard = guard = options.current()
         self._attributes = attributes = ServedAttributes(resource, context, options.user, guard)
-        self._around = around = layer_here()
+        self._around = around = current_layer()
         self._is_idle = around is not OUTERMOST and options.nesting.is_served(attributes, around)
         self._begun = None if self._is_idle or context.time_remaining() == 0 else guard.at_once(resource, attributes)
         self.is_in = False
@@ -103,7 +102,7 @@ class AioCall:
         self.permit = permit
         if permit.awaits_end:
             self.context = HandlerContext(self._context, permit)
-        self._published = put_layer((self._attributes, None, self._around))
+        self._published = set_layer((self._attributes, None, self._around))
 
     def finish(self) -> None:
         """End a call that was answered."""
