@@ -40,8 +40,9 @@ def test_the_rights_it_names_are_those_a_store_needs():
     assert set(RIGHTS.split()) == {word for word in acl.split() if word.startswith("+")}
 
 
-def test_the_first_screen_holds_code_output_a_rule_file_and_the_two_commands():
-    first = [kind for kind, _ in BLOCKS[:4]]
-    assert ["python", "text", "yaml", "console"] == first
-    assert "make demo" in BLOCKS[3][1]
-    assert "make test" in BLOCKS[3][1]
+def test_the_first_screen_holds_how_to_get_it_code_output_a_rule_file_and_the_two_commands():
+    first = [kind for kind, _ in BLOCKS[:5]]
+    assert ["console", "python", "text", "yaml", "console"] == first
+    assert "pip install guardrail-py" in BLOCKS[0][1]
+    assert "make demo" in BLOCKS[4][1]
+    assert "make test" in BLOCKS[4][1]

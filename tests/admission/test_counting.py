@@ -316,6 +316,17 @@ def test_keys_of_a_decorated_function_are_sampled():
     assert 800 < hot.calls <= 1_000
 
 
+@pytest.mark.parametrize("rule", [breaker(key="resource"), limit("9999/s", key="resource")], ids=["breaker", "limit"])
+def test_of_a_rule_by_resource_every_call_is_counted_for_its_key(clock, rule):
+    guard = guard_of(clock, rule | {"resource": "*", "name": "each"})
+    for resource in ("a", "b", "b"):
+        for _ in range(100):
+            guard.try_enter(resource).exit()
+    assert [("b", 200, 0), ("a", 100, 0)] == [
+        (hot.key, hot.calls, hot.refused) for hot in guard.snapshot(show_keys=True).hot_keys
+    ]
+
+
 def test_a_key_that_was_counted_when_the_rule_had_fewer_parts_is_shown_as_it_was():
     assert "u1" == as_text("u1", 2)
     assert "u1, 10.0.0.7" == as_text("2:u18:10.0.0.7", 2)

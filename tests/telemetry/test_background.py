@@ -24,9 +24,9 @@ PATIENCE_S = 20
 RULES = [{"resource": "r", "kind": "limit", "rate": "1/h"}]
 
 
-def refuse(guard):
+def refuse(guard, resource="r"):
     """Have one call refused, if another one went before."""
-    guard.try_enter("r").exit()
+    guard.try_enter(resource).exit()
 
 
 def workers():
@@ -225,26 +225,64 @@ def test_who_closes_a_guard_finds_all_told(close):
     assert 99 == len(heard)
 
 
-def test_closing_waits_a_second_for_all_that_hang_and_for_none_that_closes():
-    go_on, closed = Event(), Event()
-
-    def closes(_):
-        guard.close()
-        closed.set()
-
+@pytest.mark.parametrize("close", [Guard.close, lambda guard: asyncio.run(guard.aclose())], ids=["close", "aclose"])
+def test_closing_waits_a_second_for_all_that_hang(close):
+    go_on = Event()
     guard = Guard(RULES, listeners=[lambda _: go_on.wait(PATIENCE_S), lambda _: go_on.wait(PATIENCE_S)])
-    other = guard
     refuse(guard)
     refuse(guard)
     begun = monotonic()
-    guard.close()
+    close(guard)
     assert 1 <= monotonic() - begun < PATIENCE_S / 2
     go_on.set()
-    guard = Guard(RULES, listeners=[closes])
+
+
+def test_a_listener_that_closes_its_guard_does_not_wait_for_itself():
+    heard = []
+
+    def closes(_):
+        guard.close()
+        heard.append(background.flush(PATIENCE_S))
+
+    background = Background(closes)
+    guard = Guard(RULES, listeners=[background])
     refuse(guard)
     refuse(guard)
-    assert closed.wait(PATIENCE_S)
-    other.close()
+    assert background.flush(PATIENCE_S)
+    assert [False] == heard
+
+
+def test_a_listener_does_not_hear_what_comes_of_its_own_calls():
+    heard = []
+
+    def calls(event):
+        heard.append(event.resource)
+        refuse(guard, "s")
+
+    guard = Guard([*RULES, {"resource": "s", "kind": "limit", "rate": "1/h"}], listeners=[calls])
+    refuse(guard, "s")
+    refuse(guard)
+    refuse(guard)
+    guard.close()
+    assert ["r"] == heard
+
+
+def test_what_waits_for_a_listener_it_hears_although_it_is_removed():
+    heard, go_on = [], Event()
+
+    def slow(event):
+        go_on.wait(PATIENCE_S)
+        heard.append(event)
+
+    background = Background(slow)
+    guard = Guard(RULES, listeners=[background])
+    for _ in range(4):
+        refuse(guard)
+    guard.remove_listener(background)
+    refuse(guard)
+    go_on.set()
+    assert background.flush(PATIENCE_S)
+    assert 3 == len(heard)
 
 
 def test_the_thread_ends_with_the_guard_once_all_is_told():
@@ -262,10 +300,11 @@ def test_the_thread_ends_with_the_guard_once_all_is_told():
     del holder, listener
     collect()
     go_on.set()
-    while thread.is_alive():
+    until = monotonic() + PATIENCE_S
+    while thread.is_alive() and monotonic() < until:
         collect()
         thread.join(0.01)
-    assert [1] == heard
+    assert (False, [1]) == (thread.is_alive(), heard)
 
 
 def test_a_program_that_ends_has_told_all_and_waits_for_nobody_that_hangs():
