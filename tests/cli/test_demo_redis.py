@@ -22,6 +22,7 @@ from guardrail.cli.demo.shared_acts import ACTS
 from guardrail.cli.demo.shared_show import run_shared
 from guardrail.cli.shipped import shipped
 from tests.cli.shell import guardrail
+from tests.stores.scene import until
 
 TOGETHER, STORM, EDIT, OUTAGE, RECOVERY = ACTS
 COMMAND = [sys.executable, "-W", "error", "-m", "guardrail", "demo", "--redis", "--seconds", "8"]
@@ -71,10 +72,7 @@ def test_whatever_ends_it_nothing_goes_on(tmp_path, ending):
         assert shown.endswith("interrupted; everything is put away\n")
         assert ([], []) == (list(tmp_path.iterdir()), left_of(tmp_path))
     else:  # nobody is there any more to clean up: the others see it
-        until = time.monotonic() + 10
-        while left_of(tmp_path) and time.monotonic() < until:
-            time.sleep(0.02)
-        assert [] == left_of(tmp_path)
+        until(lambda: not left_of(tmp_path), "the end of all processes")
 
 
 # ---- with a fault planted, it says which claim is not so
@@ -82,9 +80,9 @@ def test_whatever_ends_it_nothing_goes_on(tmp_path, ending):
 
 def played(*acts):
     """Play acts as briefly as possible, see that no thread is left of it, and return the exit code."""
-    threads = threading.enumerate()
+    threads = set(threading.enumerate())
     code = run_shared(find_server(), 5, True, acts)
-    assert threads == threading.enumerate()
+    until(lambda: set(threading.enumerate()) <= threads, "the end of all threads")
     return code
 
 

@@ -97,7 +97,7 @@ def test_what_cannot_be_used_is_logged_and_the_service_goes_on(attendance, monke
 
 
 def test_a_busy_port_is_logged_with_what_next(attendance, monkeypatch, caplog):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.create_server(("127.0.0.1", free_ports(1))) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setenv("GUARDRAIL_CONTROL", f"127.0.0.1:{port}")
         attendance.attend(guard_of())
@@ -118,7 +118,7 @@ def waiting():
 
 def test_a_port_that_becomes_free_is_taken(attendance, monkeypatch, caplog, impatient):
     guard, other = guard_of(limit("first")), guard_of(limit("second"))
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.create_server(("127.0.0.1", free_ports(1))) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setenv("GUARDRAIL_CONTROL", f"127.0.0.1:{port}")
         attendance.attend(guard)
@@ -133,7 +133,7 @@ def test_a_port_that_becomes_free_is_taken(attendance, monkeypatch, caplog, impa
 @pytest.mark.parametrize("end", ["close", "step_back"])
 def test_nobody_waits_for_a_port_when_there_is_no_guard_any_more(attendance, monkeypatch, end):
     guard = guard_of(limit("first"))
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.create_server(("127.0.0.1", free_ports(1))) as taken:
         monkeypatch.setenv("GUARDRAIL_CONTROL", f"127.0.0.1:{taken.getsockname()[1]}")
         attendance.attend(guard)
         [thread] = waiting()

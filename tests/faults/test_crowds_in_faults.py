@@ -2,7 +2,6 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from statistics import median
 from threading import Event
 from time import monotonic, perf_counter, sleep
 
@@ -11,11 +10,12 @@ import pytest
 from guardrail.stores.protocol import Check, Reply, Unavailable
 from guardrail.telemetry.events import StoreBack, StoreLost
 from tests.admission.scene import in_child
-from tests.faults.scene import HUNDRED, LATE, RECOVERY, SHORT, SLACK, TIMEOUT, calling
+from tests.faults.scene import HUNDRED, STALLED, calling
+from tests.servers import PATIENCE
 
 CROWD = 16
 TASKS = 200
-BUSY = 0.1  # more for a crowd: so many threads have to be run by so few processors
+PATIENT, PATIENT_S = "400ms", 0.4  # who waited behind the four that time out before him would take five times as long
 
 
 def check(user="u", cost=1):
@@ -36,20 +36,18 @@ async def atimed(store, user):
 
 def all_were_in_time(caller, answers):
     spent = [seconds for _, seconds in answers]
-    late = SLACK + caller.metronome.late
-    assert median(spent) <= TIMEOUT + LATE + late, spent
-    assert max(spent) <= TIMEOUT + LATE + late + BUSY, spent
+    assert max(spent) <= PATIENT_S + STALLED + caller.metronome.late, spent
 
 
 @pytest.mark.parametrize("fault", ["silent", "blackhole", "drop_reply"])
 def test_threads_that_ask_at_once(proxy, fault):
-    with calling("threads", proxy.url, proxy=proxy, timeout=SHORT) as caller, ThreadPoolExecutor(CROWD) as pool:
+    with calling("threads", proxy.url, proxy=proxy, timeout=PATIENT) as caller, ThreadPoolExecutor(CROWD) as pool:
         assert 0 == caller.used()
         getattr(proxy, fault)()
         answers = list(pool.map(lambda n: timed(caller.store, f"u{n}"), range(8 * CROWD)))
         assert {Unavailable} == {type(reply) for reply, _ in answers}
         all_were_in_time(caller, answers)
-        assert 1 <= proxy.seen["unanswered"] + proxy.seen["held"] + proxy.seen["swallowed"]
+        proxy.await_seen(lambda seen: seen["unanswered"] + seen["held"] + seen["swallowed"] >= 1)
         proxy.heal()
         caller.is_back()
         caller.told_of_outage("timeout")
@@ -58,7 +56,7 @@ def test_threads_that_ask_at_once(proxy, fault):
 
 @pytest.mark.parametrize("fault", ["silent", "blackhole", "drop_reply"])
 def test_tasks_that_ask_at_once(proxy, fault):
-    with calling("tasks", proxy.url, proxy=proxy, timeout=SHORT) as caller:
+    with calling("tasks", proxy.url, proxy=proxy, timeout=PATIENT) as caller:
 
         async def crowd():
             return await asyncio.gather(*[atimed(caller.store, f"u{number}") for number in range(TASKS)])
@@ -68,7 +66,7 @@ def test_tasks_that_ask_at_once(proxy, fault):
         answers = caller.loop.run(crowd())
         assert {Unavailable} == {type(reply) for reply, _ in answers}
         all_were_in_time(caller, answers)
-        assert 1 <= proxy.seen["unanswered"] + proxy.seen["held"] + proxy.seen["swallowed"]
+        proxy.await_seen(lambda seen: seen["unanswered"] + seen["held"] + seen["swallowed"] >= 1)
         caller.fails()
         proxy.heal()
         caller.is_back()
@@ -76,7 +74,7 @@ def test_tasks_that_ask_at_once(proxy, fault):
 
 
 def test_threads_and_tasks_of_one_store_tell_one_outage(proxy):
-    with calling("tasks", proxy.url, proxy=proxy, timeout=SHORT) as caller, ThreadPoolExecutor(CROWD) as pool:
+    with calling("tasks", proxy.url, proxy=proxy, timeout=PATIENT) as caller, ThreadPoolExecutor(CROWD) as pool:
         assert isinstance(caller.ask(), Reply)
         assert isinstance(caller.store.admit(check()), Reply)
         proxy.silent()
@@ -84,7 +82,7 @@ def test_threads_and_tasks_of_one_store_tell_one_outage(proxy):
         caller.fails()
         proxy.heal()
         caller.is_back()
-        until = monotonic() + RECOVERY
+        until = monotonic() + PATIENCE
         while not isinstance(caller.store.admit(check()), Reply):
             assert monotonic() < until
         assert (1, 1) == (len(caller.told(StoreLost)), len(caller.told(StoreBack)))
@@ -146,7 +144,7 @@ def test_nobody_storms_a_server_that_comes_back(proxy):
 
 
 def test_a_cancelled_task_disturbs_nobody_and_its_grant_is_given_back(proxy):
-    with calling("tasks", proxy.url, proxy=proxy) as caller:
+    with calling("tasks", proxy.url, proxy=proxy, timeout="10s") as caller:
 
         async def some_leave():
             tasks = [asyncio.ensure_future(caller.store.aadmit(check())) for _ in range(10)]
@@ -157,10 +155,10 @@ def test_a_cancelled_task_disturbs_nobody_and_its_grant_is_given_back(proxy):
             return await asyncio.gather(*tasks, return_exceptions=True)
 
         assert 0 == caller.used()
-        proxy.delay(0.1, after=b"{u}", nth=1)
+        proxy.delay(0.5, after=b"{u}", nth=1)  # until then, some have to be cancelled
         replies = caller.loop.run(some_leave())
         assert [asyncio.CancelledError if place % 3 == 0 else Reply for place in range(10)] == [*map(type, replies)]
-        until = monotonic() + RECOVERY
+        until = monotonic() + PATIENCE
         while caller.used() != 6:
             assert monotonic() < until, caller.used()
         assert isinstance(caller.ask(), Reply)
@@ -188,7 +186,7 @@ def test_tasks_cancelled_again_and_again_leave_the_answers_in_order(proxy):
         answered = []
         assert list(range(40)) == caller.loop.run(forty())
         assert len(answered) < 20
-        until = monotonic() + RECOVERY
+        until = monotonic() + PATIENCE
         while caller.used("gone") != len(answered):
             assert monotonic() < until, caller.used("gone")
 

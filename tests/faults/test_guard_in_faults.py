@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import ExitStack
-from statistics import median
 from time import monotonic, perf_counter
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from guardrail import Guard, RateLimited
 from guardrail.telemetry.events import StoreBack, StoreLost
 from guardrail.testing import RecordingListener
-from tests.faults.scene import FAILURES, KINDS, LATE, LONG, RECOVERY, SHORT, SLACK, TIMEOUT, Metronome
+from tests.faults.scene import FAILURES, KINDS, LATE, LONG, RECOVERY, SHORT, SLACK, STALLED, TIMEOUT, Metronome
 from tests.servers import PATIENCE
 
 FAULTS = ("silent", "blackhole", "drop_reply", "refuse", "rst")
@@ -66,7 +65,7 @@ class Site:
         began = monotonic()
         while not self.told(StoreBack):
             self.decided(user)
-            assert monotonic() - began < RECOVERY + SLACK + self.metronome.late
+            assert monotonic() - began < RECOVERY + self.metronome.late
 
 
 @pytest.fixture(params=KINDS)
@@ -87,8 +86,9 @@ def site(request, proxy):
 
 def was_in_time(site):
     late = site.metronome.late
-    assert median(site.spent) <= TIMEOUT + LATE + late, site.spent
-    assert max(site.spent) <= TIMEOUT + LATE + SLACK + late, site.spent
+    waited = sorted(site.spent, reverse=True)[:FAILURES]  # the others were answered at once
+    assert min(waited) <= TIMEOUT + LATE + SLACK + late, site.spent
+    assert max(waited) <= TIMEOUT + LATE + STALLED + late, site.spent
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -107,7 +107,7 @@ def test_allow_lets_everybody_in(site, proxy):
     decisions = [made.decided() for _ in range(3 * FAILURES)]
     assert {True} == {decision.allowed for decision in decisions}
     was_in_time(made)
-    assert proxy.seen["unanswered"] >= 1
+    proxy.await_seen(lambda seen: seen["unanswered"] >= 1)
 
 
 def test_deny_refuses_everybody_and_says_why_and_for_how_long(site, proxy):
@@ -148,9 +148,9 @@ def test_counting_goes_on_in_the_store_when_it_is_back(site, proxy):
 
 
 def test_a_lost_answer_is_charged_once_and_the_call_is_decided_by_policy(site, proxy):
-    made = site(rule(on_store_error="allow"), timeout="200ms")
+    made = site(rule(on_store_error="allow"), timeout="1s")
     assert made.decided().allowed
     proxy.drop_reply(nth=1)
     assert made.decided().allowed
-    assert 1 == proxy.seen["swallowed"]
+    proxy.await_seen(lambda seen: seen["swallowed"] == 1)
     assert [True, True, False] == [made.decided().allowed for _ in range(3)]

@@ -15,7 +15,7 @@ def polling_only(monkeypatch):
 def no_thread_left():
     yield
     for thread in [thread for thread in threading.enumerate() if thread.name == "guardrail-rules"]:
-        thread.join(5)
+        thread.join(20)
         assert not thread.is_alive()
 
 

@@ -24,19 +24,20 @@ PATIENCE = 20  # real seconds until a test that hangs fails
 
 
 def rules(number: int) -> str:
-    """The rules of one revision, as the content of a file."""
+    """The rules of one revision, as the content of a file.
+
+    No beginning of it is valid by itself: a machine may stop who writes for longer than two looks take.
+    """
     many = BASE + number
     return f"""\
-version: 1
-rules:
-  - {{name: all, resource: "**", kind: limit, rate: {many}/s}}
-  - {{resource: r, kind: limit, rate: {many}/s}}
-  - {{resource: r, kind: bulkhead, max_concurrent: {many}}}
-  - {{name: never, resource: refused, kind: limit, rate: {many}/s, burst: 1, cost: 2}}
-  - {{name: budget, resource: budget, kind: limit, rate: {BUDGET}/d}}
-  - {{name: broken, resource: broken, kind: breaker, min_calls: {number + 1}}}
-  - {{name: busy, resource: busy, kind: bulkhead, max_concurrent: {2 + number % 3}, max_wait: 20s}}
-"""
+{{version: 1, rules: [
+  {{name: all, resource: "**", kind: limit, rate: {many}/s}},
+  {{resource: r, kind: limit, rate: {many}/s}},
+  {{resource: r, kind: bulkhead, max_concurrent: {many}}},
+  {{name: never, resource: refused, kind: limit, rate: {many}/s, burst: 1, cost: 2}},
+  {{name: budget, resource: budget, kind: limit, rate: {BUDGET}/d}},
+  {{name: broken, resource: broken, kind: breaker, min_calls: {number + 1}}},
+  {{name: busy, resource: busy, kind: bulkhead, max_concurrent: {2 + number % 3}, max_wait: 20s}}]}}"""
 
 
 MOST_INSIDE = 4  # of `busy`, in any revision

@@ -75,7 +75,7 @@ class Followed:
             self.live.poll()
         return self.live.current
 
-    def hears(self, seconds=5):
+    def hears(self, seconds=20):
         """Wait for the watching thread to say something."""
         heard = self.heard.wait(seconds)
         self.heard.clear()

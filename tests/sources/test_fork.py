@@ -20,7 +20,7 @@ def in_child(act):
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        signal.alarm(20)  # rather than to hang
+        signal.alarm(60)  # rather than to hang
         try:
             os.write(writing, repr(act()).encode())
         finally:
@@ -91,13 +91,13 @@ def test_a_change_under_way_in_another_thread_does_not_block_a_child(path):
     def take(rules):
         if os.getpid() == parent:
             inside.set()
-            release.wait(10)
+            release.wait(60)
 
     live = Followed(path, on_change=take).live
     put(path, "second")
     under_way = threading.Thread(target=live.reload)
     under_way.start()
-    assert inside.wait(5)
+    assert inside.wait(20)
     answer = in_child(live.reload)
     assert "'second'" == answer()
     release.set()

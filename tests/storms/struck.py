@@ -98,7 +98,7 @@ def is_free(guard: Guard) -> bool:
 
 
 def main(others: int, failing: int, way: str) -> None:
-    faulthandler.dump_traceback_later(3 * PATIENCE, exit=True)  # rather than to hang
+    faulthandler.dump_traceback_later(10 * PATIENCE, exit=True)  # rather than to hang
     sys.setswitchinterval(1e-5)
     logging.disable()  # the locks of its handlers do not survive a strike
     warnings.simplefilter("ignore", ResourceWarning)  # a permit was dropped: by the strike

@@ -14,14 +14,14 @@ from guardrail.cli.doctor import dial, visit
 from tests.cli.doctor.scene import SECRET, SOUND, seen_at, speaking
 from tests.faults.certificates import certificates
 from tests.faults.proxy import Proxy
-from tests.ports import HOST, free_port
+from tests.ports import HOST, refusing_port
 from tests.servers import PATIENCE, builds, running
 
 
 @pytest.fixture
 def short(monkeypatch):
     """No test waits as long as a user would."""
-    monkeypatch.setattr(dial, "CONNECTING_S", 0.3)
+    monkeypatch.setattr(dial, "CONNECTING_S", 1.0)
     monkeypatch.setattr(visit, "ANSWER_S", 1.0)
 
 
@@ -29,7 +29,8 @@ def short(monkeypatch):
 
 
 def test_nobody_listens():
-    report = seen_at(f"redis://:{SECRET}@{HOST}:{free_port()}/0")
+    with refusing_port() as port:
+        report = seen_at(f"redis://:{SECRET}@{HOST}:{port}/0")
     assert {"store.connection": "error"} == report.worse_than("ok")
     assert "refused" in report.sentence("store.connection")
 
@@ -52,11 +53,11 @@ def test_a_server_that_hangs(redis_server, short):
         with_password = seen_at(redis_server.url.replace("://", f"://:{SECRET}@"))
     finally:
         redis_server.resume()
-    assert monotonic() - began < 5
+    assert monotonic() - began < PATIENCE / 2
     assert "error" == report.severity("store.answers")
     assert "no answer to TIME" in report.sentence("store.answers")
     assert "error" == with_password.severity("store.connection")
-    assert "connected, but what listens there did not answer within 0.3 s" in with_password.sentence("store.connection")
+    assert "connected, but what listens there did not answer within 1 s" in with_password.sentence("store.connection")
     assert "firewall" not in with_password.sentence("store.connection")
 
 
@@ -77,7 +78,7 @@ def test_a_server_whose_every_answer_is_slow(redis_server, monkeypatch):
         proxy.delay(0.03)
         began = monotonic()
         report = seen_at(proxy.url)
-        assert monotonic() - began < 5
+        assert monotonic() - began < PATIENCE / 2
         assert 1 <= proxy.seen["delayed"]
     assert "broken off" in report.sentence("store.answers")
 
@@ -87,10 +88,10 @@ def test_a_server_that_drips(start_redis, short, password):
     """Each byte comes in time, the whole never: also while redis-py waits for a greeting."""
     server = start_redis(password=SECRET if password else None)
     with Proxy(server.port) as proxy:
-        proxy.drip(0.25)
+        proxy.drip(0.5)
         began = monotonic()
         report = seen_at(proxy.url.replace("://", f"://{password}"))
-        assert monotonic() - began < 5
+        assert monotonic() - began < PATIENCE / 2
         assert 1 <= proxy.seen["dripped"]
         assert "guardrail-doctor" not in {thread.name for thread in threading.enumerate()}
     assert {"timeout"} == {one["measured"]["fault"] for one in report.found.values() if one["severity"] == "error"}
@@ -101,9 +102,9 @@ def test_a_name_that_is_looked_up_for_ever(monkeypatch, short):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(PATIENCE) and [])
     began = monotonic()
     report = seen_at("redis://somewhere.test/0")
-    assert monotonic() - began < 5
-    over.set()
+    assert monotonic() - began < PATIENCE / 2
     (thread,) = [thread for thread in threading.enumerate() if thread.name == "guardrail-doctor"]
+    over.set()
     thread.join(PATIENCE)
     assert "no connection within" in report.sentence("store.connection")
 

@@ -17,6 +17,7 @@ import pytest
 from tests.cli.remote.scene import service
 from tests.cli.shell import ROOT
 from tests.control.scene import TOKEN
+from tests.ports import free_port
 
 PATIENCE = 30
 ESCAPE = re.compile(r"\x1b[\[\]()][0-9;?]*[ -/]*[@-~]")
@@ -133,7 +134,7 @@ def test_it_follows_what_happens(running):
 
 
 def test_a_process_may_go_away_and_come_back():
-    with service() as first:
+    with service(f"127.0.0.1:{free_port()}") as first:
         url = first.url
         with top(url) as watched:
             watched.until(f"(pid {first.pid})")
@@ -151,7 +152,7 @@ def test_a_process_may_go_away_and_come_back():
 
 
 def test_nothing_that_answers_at_the_start_is_an_error_and_leaves_the_screen_alone():
-    with service() as running:
+    with service(f"127.0.0.1:{free_port()}") as running:
         url = running.url
         running.kill()
     with top(url) as watched:
