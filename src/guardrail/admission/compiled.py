@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from guardrail.admission.waiter import Waiter
     from guardrail.core.breaker import Breaker
     from guardrail.core.bulkhead import BulkheadState
+    from guardrail.core.verdict import Outcome
 
 NO_KEY = KeyReader(None, lambda _args, _kwargs: "")
 
@@ -168,7 +169,7 @@ def _slow_leave(
         attempt = stamp[ATTEMPT]
         if attempt is None:
             attempt = stamp[ATTEMPT] = made_up(stamp)
-        outcomes = [asked.gate.outcome_of(error, False, None) for asked in attempt.breakers]
+        outcomes: list[Outcome] = [asked.gate.outcome_of(error, False, None) for asked in attempt.breakers]
         ledger.soon(lambda: attempt.leave("ignored", outcomes))
         stamp[HELD] = False
 
