@@ -22,7 +22,7 @@ from guardrail.admission.survey import Survey
 from guardrail.clock import Advanceable, Clock, SystemClock
 from guardrail.options import check_arguments, check_listeners, store_of, wait_us_of
 from guardrail.rulebook import Rulebook, RuleSource
-from guardrail.telemetry.background import all_but, flush_all, in_background
+from guardrail.telemetry.background import aflush_all, all_but, flush_all, in_background
 from guardrail.telemetry.health import health_of
 
 if TYPE_CHECKING:
@@ -267,10 +267,7 @@ class Guard(Rulebook):
         self._step_back()
         if self._owns_store and self._stock.store is not None:
             await self._stock.store.aclose()
-        if self.ledger.listeners:
-            import asyncio  # as heavy as the rest of the package
-
-            await asyncio.to_thread(flush_all, self.ledger.listeners)
+        await aflush_all(self.ledger.listeners)
 
     def __enter__(self) -> Self:
         return self

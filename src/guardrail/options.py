@@ -74,3 +74,9 @@ def check_listeners(listeners: object) -> None:
     """Refuse what cannot be told anything."""
     if not isinstance(listeners, Collection) or not all(map(callable, listeners)):
         raise TypeError(f"listeners must be a list of callables over an event, got {listeners!r}")
+    if listeners:
+        from inspect import iscoroutinefunction  # only who has listeners needs it
+
+        for listener in listeners:
+            if iscoroutinefunction(listener) or iscoroutinefunction(getattr(listener, "__call__", None)):  # noqa: B004
+                raise TypeError(f"listeners are called, and not awaited, got the coroutine function {listener!r}")

@@ -22,6 +22,7 @@ from guardrail.admission.ledger import Ledger
 from guardrail.admission.waiter import Waiter
 from guardrail.clock import Clock
 from guardrail.options import wait_us_of
+from guardrail.testing import FakeClock
 
 START_US = 1_700_000_000_000_000
 S = 1_000_000
@@ -227,6 +228,20 @@ def in_child(act: Callable[[], object]) -> str:
         said = pipe.read()
     os.waitpid(child, 0)
     return said
+
+
+class Interrupted(FakeClock):
+    """A clock at whose next look something else happens first, in this thread or in another one."""
+
+    def __init__(self):
+        super().__init__(START_US)
+        self.first = None
+
+    def now_us(self):
+        first, self.first = self.first, None
+        if first is not None:
+            first()
+        return super().now_us()
 
 
 class Interrupting(Event):

@@ -1,7 +1,10 @@
 """The quick way past a stack decides as the flow does, on the same history, and its permits end calls as the flow's do."""
 
 import asyncio
+import copy
 import gc
+import pickle
+import sys
 import warnings
 from contextlib import contextmanager
 from threading import Barrier, Thread
@@ -10,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guardrail import Refused
+from guardrail import Guard, Refused
 from guardrail.admission import plan as plans
 from guardrail.admission.permit import Permit
 from guardrail.admission.quick_stack import StackPermit
@@ -19,6 +22,7 @@ from tests.admission.scene import (
     PATIENCE,
     START_US,
     ByHand,
+    Interrupted,
     S,
     breaker,
     bulkhead,
@@ -312,20 +316,99 @@ def test_a_child_gives_back_nothing_of_its_parents(quick):
     permit.exit()
 
 
+def elsewhere(act):
+    """Run it in another thread, to its end."""
+    assert ended(started(act))
+
+
+@pytest.mark.parametrize("ending", [{}, {"failed": True}], ids=["well", "badly"])
+@pytest.mark.parametrize("where", [lambda act: act(), elsewhere], ids=["in a signal handler", "in another thread"])
+def test_a_call_that_is_ended_while_it_ends_ends_once(where, ending):
+    clock = Interrupted()
+    guard = guard_of(clock, PLACES, HEALTH)
+    guard.try_enter("r").exit()
+    permit = guard.try_enter("r")
+    assert isinstance(permit, StackPermit)
+    clock.first = lambda: where(lambda: permit.exit(**ending))
+    permit.exit()
+    guard.ledger.drain()
+    seen = guard.breakers["r/breaker"].snapshot()
+    assert (0, 2) == (inside(guard), seen.total_successes + seen.total_failures)
+
+
+def test_a_call_that_is_made_up_twice_at_once_ends_once(quick, monkeypatch):
+    guard = quick(PLACES)
+    permit, make = guard.try_enter("r"), StackPermit._make
+
+    def made(asked):
+        monkeypatch.setattr(StackPermit, "_make", make)
+        assert asked.decision.allowed  # of another thread
+        return make(asked)
+
+    monkeypatch.setattr(StackPermit, "_make", made)
+    with locked_elsewhere(guard.ledger):
+        permit.exit()
+    permit.exit()
+    guard.ledger.drain()
+    assert 0 == inside(guard)
+
+
 def test_two_threads_that_end_a_call_at_once_end_it_once(quick):
-    guard = quick(PLACES, BUCKET | {"rate": "100000/s", "burst": 100_000})
-    for looked in (False, True) * 50:
-        permit, start = guard.try_enter("r"), Barrier(2)
+    guard = quick(PLACES, HEALTH)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(200):
+            permit, start = guard.try_enter("r"), Barrier(2)
 
-        def end(permit=permit, start=start, looked=looked):
-            start.wait(PATIENCE)
-            if looked:
-                assert permit.decision.allowed
-            permit.exit()
+            def end(permit=permit, start=start):
+                start.wait(PATIENCE)
+                permit.exit()
 
-        threads = [started(end), started(end)]
-        assert ended(*threads)
-        assert 0 == inside(guard)
+            assert ended(started(end), started(end))
+            guard.ledger.drain()
+            assert 0 == inside(guard)
+    finally:
+        sys.setswitchinterval(interval)
+    assert 201 == guard.breakers["r/breaker"].snapshot().total_successes
+
+
+def test_inside_of_a_turn_it_is_the_end_of_the_turn_that_frees_the_place(quick):
+    """Who is in that turn may be about to wait for it, and would not hear that it is free."""
+    guard = quick(PLACES)
+    permit = guard.try_enter("r")
+    with guard.ledger:
+        permit.exit()
+        assert 1 == inside(guard)
+    assert 0 == inside(guard)
+
+
+@pytest.mark.parametrize(("begins", "state"), [("before", "closed"), ("after", "closed"), ("never", "open")])
+def test_of_an_answer_that_has_begun_the_rest_is_not_slow_whenever_the_threshold_came(begins, state):
+    guard = Guard([breaker(min_calls=9)])
+    guard.try_enter("r").exit()
+    permit = guard.try_enter("r")
+    way = permit._way
+    permit._granted_us = granted_us = permit._granted_us - 9_000_000
+    way.ticks = lambda: (granted_us + 1_000) * 1000 - way.anchor_ns
+    if begins == "before":
+        permit.begin()
+    guard.apply([breaker(min_calls=1, slow_call="1s", slow_rate=0.5)])
+    if begins == "after":
+        permit.begin()
+    way.ticks = lambda: (granted_us + 8_000_000) * 1000 - way.anchor_ns
+    if begins == "before":
+        permit.begin()  # the first one counts
+    permit.exit()
+    assert state == guard.breakers["r/breaker"].state
+
+
+def test_a_permit_is_not_copied(quick):
+    permit = quick(PLACES).try_enter("r")
+    for copied in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="a permit ends one call"):
+            copied(permit)
+    permit.exit()
 
 
 def test_what_a_finalizer_put_off_meanwhile_is_done(quick):

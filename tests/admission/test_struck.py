@@ -9,8 +9,7 @@ from threading import Thread
 import pytest
 
 from guardrail import BulkheadFull, Guard
-from guardrail.testing import FakeClock
-from tests.admission.scene import PATIENCE, START_US, breaker, bulkhead, guard_of, inside, limit
+from tests.admission.scene import PATIENCE, Interrupted, breaker, bulkhead, guard_of, inside, limit
 
 LIMIT, KEYED = limit("1000000/s"), limit("1000000/s", key="user")
 HEALTH, PLACES, PLACE = breaker(slow_call="1h"), bulkhead(2), bulkhead(1)
@@ -151,20 +150,6 @@ def test_wherever_the_lock_is_touched_a_strike_passes_through_and_nothing_stays_
 
 
 # -- a handler that calls ------------------------------------------------------------------------------------------------
-
-
-class Interrupted(FakeClock):
-    """A clock at whose next look something else happens first, as where a signal's handler is run."""
-
-    def __init__(self):
-        super().__init__(START_US)
-        self.first = None
-
-    def now_us(self):
-        first, self.first = self.first, None
-        if first is not None:
-            first()
-        return super().now_us()
 
 
 @pytest.mark.parametrize("rules", [[LIMIT, PLACE], [KEYED, PLACE], [HEALTH, PLACE], [KEYED, HEALTH, PLACE]], ids=str)

@@ -3,7 +3,9 @@
 import asyncio
 import contextvars
 import logging
+import multiprocessing
 import os
+import sys
 import threading
 from asyncio import CancelledError
 from functools import partial
@@ -11,7 +13,7 @@ from gc import collect
 from subprocess import run
 from sys import executable
 from threading import Event, get_ident
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 
@@ -19,6 +21,7 @@ from guardrail import Guard
 from guardrail.telemetry.background import Background
 from guardrail.telemetry.events import CallRefused, Immediate, KeysOverflowed
 from guardrail.testing import RecordingListener
+from tests.admission.scene import in_child
 
 PATIENCE_S = 20
 RULES = [{"resource": "r", "kind": "limit", "rate": "1/h"}]
@@ -320,3 +323,98 @@ for one in (hung, guard):
 """
     ended = run([executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert (0, "rate\n", "") == (ended.returncode, ended.stdout, ended.stderr)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_threads_of_a_forked_child_that_tell_it_first_all_at_once_are_all_heard():
+    background = Background(RecordingListener())
+    background(event(0))
+    assert background.flush(PATIENCE_S)
+
+    def child():
+        start = threading.Barrier(6)
+
+        def tell(number):
+            start.wait(PATIENCE_S)
+            background(event(number))
+
+        threads = [threading.Thread(target=tell, args=(number,)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return background.flush(PATIENCE_S), len(background.listener.events)
+
+    sys.setswitchinterval(1e-6)
+    try:
+        assert {"(True, 7)"} == {in_child(child) for _ in range(20)}
+    finally:
+        sys.setswitchinterval(0.005)
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="forks")
+def test_a_child_of_multiprocessing_has_told_all_when_it_ends(tmp_path):
+    told = tmp_path / "told"
+
+    def work():
+        guard = Guard(RULES, listeners=[lambda event: (sleep(0.1), told.write_text(event.reason))])
+        refuse(guard)
+        refuse(guard)
+
+    child = multiprocessing.get_context("fork").Process(target=work)
+    child.start()
+    child.join(PATIENCE_S)
+    assert (0, "rate") == (child.exitcode, told.read_text())
+
+
+def test_a_task_that_closes_a_guard_needs_no_thread_of_the_loop():
+    heard = []
+
+    async def close():
+        guard = Guard(RULES, listeners=[heard.append])
+        refuse(guard)
+        refuse(guard)
+        await asyncio.get_running_loop().shutdown_default_executor()
+        await guard.aclose()
+
+    asyncio.run(close())
+    assert 1 == len(heard)
+
+
+def test_removing_a_listener_asks_no_other_one_whether_they_are_equal():
+    class Equal:
+        def __init__(self, told):
+            self.told = told
+
+        def __call__(self, event):
+            self.told.append(event)
+
+        def __eq__(self, other):
+            raise ValueError("of one truth value")
+
+        __hash__ = None
+
+    first, second = [], []
+    guard = Guard(RULES, listeners=[one := Immediate(Equal(first)), other := Equal(second)])
+    guard.remove_listener(other)
+    refuse(guard)
+    refuse(guard)
+    assert (1, 0) == (len(first), len(second))
+    guard.remove_listener(one)
+    refuse(guard)
+    assert 1 == len(first)
+
+
+def test_a_coroutine_function_is_no_listener():
+    async def listener(event):
+        pass
+
+    class Asynchronous:
+        async def __call__(self, event):
+            pass
+
+    for one in (listener, Asynchronous(), partial(listener)):
+        with pytest.raises(TypeError, match="listeners are called, and not awaited"):
+            Guard(listeners=[one])
+        with pytest.raises(TypeError, match="listeners are called, and not awaited"):
+            Guard().add_listener(one)

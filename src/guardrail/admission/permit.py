@@ -6,7 +6,7 @@ Law: the first exit counts, later ones do nothing; a permit that is dropped with
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from guardrail.admission.account import concluded
 from guardrail.admission.attempt import Attempt
@@ -46,6 +46,9 @@ class Permit:
     def __repr__(self) -> str:
         state = "refused" if not self else "over" if self._is_over else "granted"
         return f"<Permit for {self._attempt.call.resource!r}: {state}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a permit ends one call, so it is neither copied nor pickled")
 
     @property
     def _attempt(self) -> Attempt:

@@ -45,7 +45,9 @@ class QuickPermit(Permit):
     @property
     def _attempt(self) -> Attempt:
         if self._made is None:
-            self._made = self._make()
+            made = self._make()
+            if self._made is None:  # nobody else has made it meanwhile: a call ends once
+                self._made = made
         return self._made
 
     def __bool__(self) -> bool:

@@ -17,6 +17,7 @@ from guardrail.admission.permit import Permit
 from guardrail.admission.quick import LocalWay, QuickPermit, way_past_limit
 from guardrail.admission.stack import stack_of
 from guardrail.admission.stock import BY_RESOURCE
+from guardrail.clock import SystemClock
 from guardrail.core.breaker_state import NOT_CALM_US, BreakerState, Ticket
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class StackPermit(QuickPermit):
     """Take what a stack gives to a call, and hand it back."""
 
     __slots__ = (
-        *("_debt", "_forks", "_generation", "_granted_us", "_health"),
+        *("_begun_us", "_debt", "_forks", "_generation", "_granted_us", "_health"),
         *("_free", "_most", "_places", "_resets", "_steps", "_way"),
     )
 
@@ -49,6 +50,7 @@ class StackPermit(QuickPermit):
         self._way = way
         self._health: BreakerState | None = None
         self._places: BulkheadState[Waiter] | None = None
+        self._begun_us: int | None = None
         self._debt = self._generation = self._most = self._free = self._forks = self._steps = self._resets = 0
 
     @property
@@ -123,8 +125,13 @@ class StackPermit(QuickPermit):
             Permit.exit(self, error, failed=failed, code=code)
 
     def begin(self) -> None:
-        if self._way.slow_call_us is not None:  # else no breaker measures
+        way = self._way
+        if way.breaker is None or self._is_over:
+            return
+        if way.may_step or self._made is not None:
             Permit.begin(self)
+        elif self._begun_us is None:  # for whatever threshold there may be in the end
+            self._begun_us = (way.ticks() + way.anchor_ns) // 1000
 
     def standings(self) -> Sequence[Standing]:
         limited = self._way.limited
@@ -136,36 +143,44 @@ class StackPermit(QuickPermit):
             Permit.__del__(self)
 
     def _left(self) -> bool:
-        """End a call that went well, where nobody waits and the breaker stays closed; False: only the flow can."""
-        way, health, places = self._way, self._health, self._places
-        ledger = way.ledger
+        """End a call that went well, where nobody waits and the breaker stays closed; False: only the flow can.
+
+        Inside of a turn, as of a finalizer, it can: whoever is in that turn may be about to wait for this place.
+        """
+        way, health, places, ledger = self._way, self._health, self._places, self._way.ledger
+        if ledger.is_in_turn():
+            return False
+        is_calm, left, now_us = health is None, False, 0
         try:
-            if not ledger.lock.acquire(False) or self._made is not None or self._forks != ledger.forks:
-                return False
-            if self._is_over:
-                return True
-            if places is not None and (places.returning or places.arriving):
-                return False
-            if health is not None:
-                found = way.health_of(self._key)
-                now_us = (way.ticks() + way.anchor_ns) // 1000
-                if found is not health or not way.stays_closed(health, self._generation, self._granted_us, now_us):
-                    return False
-                health.seen_us = now_us
-                health.row = 0
-                health.total_successes += 1
-                health.window.calls += 1
-            if places is not None:
-                places.in_use -= 1
-            self._is_over = True
+            if ledger.lock.acquire(False):
+                if health is not None and way.health_of(self._key) is health:
+                    now_us = (way.ticks() + way.anchor_ns) // 1000
+                    begun_us = self._begun_us or now_us
+                    is_calm = way.stays_closed(health, self._generation, self._granted_us, begun_us, now_us)
+                # From here on nothing is called.
+                if (
+                    is_calm
+                    and self._made is None
+                    and not self._is_over
+                    and self._forks == ledger.forks
+                    and (places is None or not (places.returning or places.arriving))
+                ):
+                    if health is not None:
+                        health.seen_us = now_us
+                        health.row = 0
+                        health.total_successes += 1
+                        health.window.calls += 1
+                    if places is not None:
+                        places.in_use -= 1
+                    self._is_over = left = True
         finally:
             try:
                 ledger.lock.release()
             except RuntimeError:  # it is somebody else's: leaving never waits
-                places = None
+                left = False
         if ledger.deferred:
             ledger.drain()
-        return True
+        return left
 
     def _make(self) -> Attempt:
         way = self._way
@@ -176,7 +191,7 @@ class StackPermit(QuickPermit):
             attempt.limits.append(way.limited.asked(self._key, self._cost, charged, since))
         if way.breaker is not None and self._health is not None:
             breaker = AskedBreaker(way.breaker, self._key if way.breaker_key is None else way.breaker_key)
-            breaker.was_admitted(self._health, Ticket(self._generation, self._granted_us))
+            breaker.was_admitted(self._health, Ticket(self._generation, self._granted_us, 0, self._begun_us))
             attempt.breakers.append(breaker)
         if way.bulkhead is not None and self._places is not None:
             bulkhead = AskedBulkhead(way.bulkhead, self._key if way.bulkhead_key is None else way.bulkhead_key)
@@ -197,7 +212,7 @@ class StackWay:
 
     __slots__ = (
         *("anchor_ns", "breaker", "breaker_key", "bulkhead", "bulkhead_key", "first", "keyed", "ledger"),
-        *("limited", "parts", "second", "slow_call_us", "third", "thresholds", "ticks", "_bottom", "_top"),
+        *("limited", "may_step", "parts", "second", "slow_call_us", "third", "thresholds", "ticks", "_bottom", "_top"),
     )
 
     def __init__(
@@ -217,6 +232,7 @@ class StackWay:
         self.bulkhead_key = None if bulkhead is None else fixed_key(bulkhead, resource)
         self.ledger = gates[0].ledger
         self.ticks, self.anchor_ns = ticks_of(self.ledger)
+        self.may_step = type(self.ledger.clock) is not SystemClock  # back, so that the breaker has to look for it
         self.thresholds = None if breaker is None else breaker.states.breaker
         self.slow_call_us = None if self.thresholds is None else self.thresholds.slow_call_us
         self._top, self._bottom = (1, 0) if self.thresholds is None else ratio_of(self.thresholds)
@@ -237,14 +253,18 @@ class StackWay:
             return None
         return self.breaker.states.states.get(key if self.breaker_key is None else self.breaker_key)
 
-    def stays_closed(self, health: BreakerState, generation: int, granted_us: int, now_us: int) -> bool:
-        """Tell whether the end of a call that went well only has to be counted. Calls nothing."""
+    def stays_closed(self, health: BreakerState, generation: int, granted_us: int, begun_us: int, now_us: int) -> bool:
+        """Tell whether the end of a call that went well only has to be counted. Calls nothing.
+
+        Args:
+            begun_us: When its stream or answer began; of others, now.
+        """
         window, slow_call_us = health.window, self.slow_call_us
         return (
             health.seen_us <= now_us < health.calm_until_us
             and health.generation == generation
             and (not window.failures or window.failures * self._bottom < self._top * window.calls)
-            and (slow_call_us is None or (now_us - granted_us <= slow_call_us and not window.slow))
+            and (slow_call_us is None or (begun_us - granted_us <= slow_call_us and not window.slow))
         )
 
 

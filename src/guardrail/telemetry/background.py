@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextvars
 import os
+import sys
 import weakref
 from contextlib import suppress
 from functools import cache, partial
@@ -16,6 +17,7 @@ from queue import SimpleQueue
 from threading import Event as Flag
 from threading import Lock, Thread, current_thread
 from time import monotonic
+from types import BuiltinMethodType, MethodType
 from typing import TYPE_CHECKING
 
 from guardrail.telemetry.notify import name_of, report
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     Waiting = SimpleQueue[Callable[[], object] | None]
 
 PATIENCE_S = 1.0  # with listeners, of a program that ends and of a guard that is closed
+LOOKING_S = 0.01  # a task looks so often whether they have heard
 
 
 class Background:
@@ -58,14 +61,17 @@ class Background:
         self.listener = listener
         self._most = most
         self.left_out = 0
-        self._begin()
+        self._lines: dict[int, Line] = {}  # by process: threads, and what they had not told, stay with the parent
 
     def __call__(self, event: Event) -> None:
         """Hand one event over."""
-        waiting = self._running()
-        if waiting.qsize() < self._most:
+        pid = os.getpid()
+        line = self._lines.get(pid) or self._lines.setdefault(pid, Line())
+        if line.thread is None:
+            self._start(line)
+        if line.waiting.qsize() < self._most:
             context = contextvars.copy_context()  # which knows that this one hears: of its own calls it is not told
-            waiting.put(partial(_tell, context, self.listener, event))
+            line.waiting.put(partial(_tell, context, self.listener, event))
             return
         self.left_out += 1
         if self.left_out == 1:
@@ -77,46 +83,62 @@ class Background:
 
     def flush(self, seconds: float = 5.0) -> bool:
         """Wait until the listener has heard what was told until now; False: it has not, after so many seconds."""
-        if self._thread is None or self._pid != os.getpid():  # nothing was told here
-            return True
-        if self._thread is current_thread():  # it would wait for itself
-            return False
-        told = Flag()
-        self._waiting.put(told.set)
-        return told.wait(seconds)
+        heard = self.heard()
+        return heard.wait(seconds) if current_thread() is not self._thread() else heard.is_set()
 
-    def _begin(self) -> None:
-        self._pid = os.getpid()
-        self._starting = Lock()
-        self._waiting: Waiting = SimpleQueue()
-        self._thread: Thread | None = None
+    def heard(self) -> Flag:
+        """Return what is set once the listener has heard what was told until now."""
+        heard = Flag()
+        line = self._lines.get(os.getpid())
+        if line is None or line.thread is None:
+            heard.set()
+        else:
+            line.waiting.put(heard.set)
+        return heard
 
-    def _running(self) -> Waiting:
-        if self._pid != os.getpid():  # the thread stayed with the parent, and what it had not told yet
-            self._begin()
-        if self._thread is None and self._starting.acquire(blocking=False):
+    def _thread(self) -> Thread | None:
+        line = self._lines.get(os.getpid())
+        return None if line is None else line.thread
+
+    def _start(self, line: Line) -> None:
+        if line.starting.acquire(blocking=False):
             try:
-                if self._thread is None:
-                    self._start()
+                if line.thread is None:
+                    thread = Thread(target=_work_off, args=(line.waiting,), name="guardrail-listener", daemon=True)
+                    thread.start()
+                    line.thread = thread
+                    weakref.finalize(self, line.waiting.put, None).atexit = False
+                    _started.add(self)
+                    _flush_at_exit(os.getpid())
             finally:
-                self._starting.release()
-        return self._waiting
+                line.starting.release()
 
-    def _start(self) -> None:
-        thread = Thread(target=_work_off, args=(self._waiting,), name="guardrail-listener", daemon=True)
-        thread.start()
-        self._thread = thread
-        weakref.finalize(self, self._waiting.put, None).atexit = False
-        _flush_at_exit()
-        _started.add(self)
+
+class Line:
+    """Hold what waits for one listener in one process, and the thread that works it off."""
+
+    __slots__ = ("starting", "thread", "waiting")
+
+    def __init__(self) -> None:
+        self.starting = Lock()
+        self.thread: Thread | None = None
+        self.waiting: Waiting = SimpleQueue()
 
 
 _started: weakref.WeakSet[Background] = weakref.WeakSet()  # a program that ends waits for all of them together
 
 
 @cache
-def _flush_at_exit() -> None:
-    atexit.register(lambda: flush_all(list(_started)))
+def _flush_at_exit(_pid: int) -> None:
+    """Wait for listeners before this process ends; children of `multiprocessing` have a way of their own to do so."""
+    atexit.register(_flush_started)
+    multiprocessing = sys.modules.get("multiprocessing.util")
+    if multiprocessing is not None:
+        multiprocessing.Finalize(None, _flush_started, exitpriority=0)
+
+
+def _flush_started() -> None:
+    flush_all(list(_started))
 
 
 def in_background(listener: Listener) -> Listener:
@@ -127,7 +149,7 @@ def in_background(listener: Listener) -> Listener:
 def all_but(listeners: Sequence[Listener], listener: Listener) -> tuple[Listener, ...]:
     """Return the listeners but for one: that one, or what hands events over to it."""
     for place, one in enumerate(listeners):
-        if listener in (one, getattr(one, "listener", None)):
+        if _is(one, listener) or _is(getattr(one, "listener", None), listener):
             return (*listeners[:place], *listeners[place + 1 :])
     return tuple(listeners)
 
@@ -138,6 +160,23 @@ def flush_all(listeners: Iterable[Listener], seconds: float = PATIENCE_S) -> Non
     for one in listeners:
         if isinstance(one, Background):
             one.flush(max(0.0, until - monotonic()))
+
+
+async def aflush_all(listeners: Iterable[Listener], seconds: float = PATIENCE_S) -> None:
+    """Wait as `flush_all` does, from a task."""
+    until = monotonic() + seconds
+    flags = [one.heard() for one in listeners if isinstance(one, Background)]
+    while not all(flag.is_set() for flag in flags) and monotonic() < until:
+        import asyncio  # as heavy as the rest of the package; who is here has imported it
+
+        await asyncio.sleep(LOOKING_S)
+
+
+def _is(one: object, listener: object) -> bool:
+    """Tell whether two are the same listener; methods are another object each time."""
+    if isinstance(listener, MethodType | BuiltinMethodType) and type(one) is type(listener):
+        return one == listener
+    return one is listener
 
 
 def _work_off(waiting: Waiting) -> None:
