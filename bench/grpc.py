@@ -1,10 +1,11 @@
 """What a guard adds to a unary call over loopback, against an empty interceptor, in the same run.
 
 A difference of 10 us between calls of 400 us drowns in one long measurement on a machine that others use too. So all
-subjects take turns of a few calls, in another order each round, and of each subject the tenth of its turns counts that
-were quickest: those in which the machine kept still. Servers and channels are built anew many times, as threads stay where
-they happen to begin: what is said is the median over all builds. The empty interceptor takes part twice: the others are
-compared with the mean of both, whose distance is what is left of the noise. The column for the CPU is the time of all threads of this process, client, server
+subjects take turns, in another order each round, long enough for the caches to know a subject again, as they do in a server;
+and of each subject the tenth of its turns counts that were quickest: those in which the machine kept still. Servers and
+channels are built anew many times, as threads stay where they happen to begin: what is said is the median over all builds.
+The empty interceptor takes part twice: the others are compared with the mean of both, whose distance is what is left of the
+noise. The column for the CPU is the time of all threads of this process, client, server
 and gRPC's own: it does not mind who else is running.
 
     python bench/grpc.py [--builds N] [--rounds N] [--write]      --write puts the table into bench/RESULTS.md
@@ -31,7 +32,7 @@ from guardrail import Guard
 from guardrail.adapters import grpc as on_threads
 from guardrail.adapters import grpc_aio as on_asyncio
 
-CALLS = 5  # of one turn: short enough to pass between two interruptions
+CALLS = 20  # of one turn: short enough to pass between two interruptions
 BUDGET_US = 15.0
 METHOD = "/bench.Echo/Echo"
 HEADING = "## gRPC"
@@ -197,8 +198,8 @@ def rows(kind: str, measured: list[Turns]) -> list[tuple[str, str, float, float,
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--builds", type=int, default=15)
-    options.add_argument("--rounds", type=int, default=60)
+    options.add_argument("--builds", type=int, default=25)
+    options.add_argument("--rounds", type=int, default=40)
     options.add_argument("--write", action="store_true")
     chosen = options.parse_args()
     measured = []

@@ -136,14 +136,18 @@ class Guard(Rulebook):
         plan = self._plan(resource)
         return plan.enter(getter(resource, attributes), checked_cost(cost), wait_us_of(max_wait))
 
-    def at_once(self, resource: str, attributes: Mapping[str, object]) -> Permit | None:
+    def at_once(self, resource: str, attributes: Mapping[str, object], *, bare: bool = False) -> Permit | None:
         """Admit one call, as `try_enter` does, where that needs neither a wait nor a store.
+
+        Args:
+            bare: Nobody looks at the permit: where it holds nothing, it is `BARE`, the same for all calls, which need not
+                be ended.
 
         Returns:
             The permit; None: ask `try_enter` or `atry_enter`, nothing has been taken.
         """
         plan = self._in_force.plans.get(resource) or self._plan(resource)
-        return plan.at_once(attributes)
+        return plan.at_once(attributes, bare=bare)
 
     async def atry_enter(
         self,

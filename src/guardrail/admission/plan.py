@@ -52,7 +52,7 @@ class Plan:
         """Decide a call, or begin to, where there is a quick way; None: only the flow can."""
         return None if self.way is None else self.way.begin(self.resource, self._key(get), cost)
 
-    def at_once(self, attributes: Mapping[str, object]) -> Permit | None:
+    def at_once(self, attributes: Mapping[str, object], *, bare: bool = False) -> Permit | None:
         """Decide a call of cost 1 where there is a quick way that has no store to ask; None: nothing has been taken."""
         way = self.way
         if way is None:
@@ -63,7 +63,7 @@ class Plan:
             if type(found) is not str or len(found) > LONGEST_KEY:
                 found = key_of(self._parts, getter(self.resource, attributes))
             key = found
-        return way.at_once(self.resource, key)
+        return way.at_once(self.resource, key, bare=bare)
 
     def enter(self, get: Get, cost: int, max_wait_us: int | None) -> Permit:
         """Take one call through the gates, waiting in this thread. Never raises Refused."""

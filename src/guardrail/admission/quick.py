@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from guardrail.admission.attempt import Attempt
 from guardrail.admission.call import Call
@@ -96,6 +96,28 @@ class FreePermit(QuickPermit):
         return self._blank(self._ledger)
 
 
+class BarePermit(QuickPermit):
+    """Let calls go ahead whose permits nobody looks at: one for all of them, as nothing is held."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self._made = self._decision = None
+        self._is_over = self.is_held = False
+        self.resource = self._key = ""
+        self._cost = 0
+        self._granted = True
+
+    def standings(self) -> Sequence[Standing]:
+        return ()
+
+    def _make(self) -> Attempt:
+        raise TypeError("a bare permit remembers nothing: ask at_once() without bare=True")
+
+
+BARE: Final = BarePermit()
+
+
 class FreeWay:
     """Let every call go ahead: no rule is for it."""
 
@@ -106,9 +128,9 @@ class FreeWay:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def begin(self, resource: str, key: str, cost: int = 1) -> FreePermit:
+    def begin(self, resource: str, key: str, cost: int = 1, *, bare: bool = False) -> FreePermit | BarePermit:
         """Let a call go ahead."""
-        return FreePermit(self._ledger, resource, cost)
+        return BARE if bare else FreePermit(self._ledger, resource, cost)
 
     at_once = begin
 
@@ -163,7 +185,7 @@ class LocalWay:
         self._cost = gate.cost if isinstance(gate.cost, int) else None
         self.refill_us = limit.refill_us
 
-    def begin(self, resource: str, key: str, cost: int = 1) -> LocalPermit | None:
+    def begin(self, resource: str, key: str, cost: int = 1, *, bare: bool = False) -> LocalPermit | BarePermit | None:
         """Decide a call; None: only the flow can."""
         limit, ledger = self.limit, self._ledger
         spent = (cost if self._cost is None else self._cost) * limit.p
@@ -192,7 +214,9 @@ class LocalWay:
             self._tally.sample(key)
         if ledger.deferred:
             ledger.drain()
-        return LocalPermit(self, resource, key, cost, (debt, now_us), (steps, resets)) if admitted else None
+        if not admitted:
+            return None
+        return BARE if bare else LocalPermit(self, resource, key, cost, (debt, now_us), (steps, resets))
 
     at_once = begin
 

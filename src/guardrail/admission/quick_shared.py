@@ -127,7 +127,7 @@ class SharedWay:
         self.parts = gate.key
         self.shared = shared
 
-    def at_once(self, resource: str, key: str) -> SharedPermit | None:
+    def at_once(self, resource: str, key: str, *, bare: bool = False) -> SharedPermit | None:
         """Decide a call of cost 1 that is known to be refused; None: the store has to be asked."""
         permit = self.begin(resource, key, 1)
         return None if is_open(permit) else permit

@@ -240,8 +240,8 @@ class StackWay:
         self.first = gates[0].tally
         self.second, self.third = (*(gate.tally for gate in gates[1:]), None, None)[:2]
 
-    def begin(self, resource: str, key: str, cost: int = 1) -> StackPermit | None:
-        """Decide a call; None: only the flow can."""
+    def begin(self, resource: str, key: str, cost: int = 1, *, bare: bool = False) -> StackPermit | None:
+        """Decide a call; None: only the flow can. No permit of a stack is bare: it has to be ended."""
         permit = StackPermit(self, resource, key, cost)
         return permit if permit.take() else None
 

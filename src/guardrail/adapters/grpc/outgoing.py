@@ -13,6 +13,7 @@ from guardrail.adapters.escapes import CLIENT
 from guardrail.adapters.grpc.attributes import SentAttributes
 from guardrail.adapters.grpc.nesting import sent
 from guardrail.adapters.grpc.options import SHORT_S, Interceptor, longest_wait
+from guardrail.admission.quick import BARE
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -72,8 +73,10 @@ class OutgoingGuard(Interceptor[str | None]):
             return None
         sent.set((request, method, guard))
         attributes = SentAttributes(resource, details, options.user)
-        permit = guard.at_once(resource, attributes)
-        return None if permit and not permit.awaits_end else Outgoing(guard, attributes, permit)
+        permit = guard.at_once(resource, attributes, bare=True)
+        if permit is BARE or (permit and not permit.awaits_end):
+            return None
+        return Outgoing(guard, attributes, permit)
 
     def _resource_of(self, method: str | bytes) -> str | None:
         """Return the resource of a method; None: it is exempt."""

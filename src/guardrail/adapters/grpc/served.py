@@ -7,7 +7,7 @@ gives back what it took. Of gRPC no more is asked than the rules need: a call th
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, ClassVar, NoReturn, Protocol
 
 import grpc
 
@@ -16,6 +16,7 @@ from guardrail.adapters.grpc.attributes import Metadata, ServedAttributes, withd
 from guardrail.adapters.grpc.options import SHORT_S, longest_wait
 from guardrail.adapters.grpc.status import GONE, Answer, Trailers, answer_of, escaped, leave, status_of
 from guardrail.admission.ambient import OUTERMOST, current_layer, set_layer
+from guardrail.admission.quick import BARE
 from guardrail.errors import Refused
 
 if TYPE_CHECKING:
@@ -53,11 +54,12 @@ class ServedCall:
 
     __slots__ = ("_published", "context", "is_idle", "permit")
 
+    looks: ClassVar[bool] = True  # whether the call is still on
     permit: Permit
 
     def __init__(self, options: Options, resource: str, context: Context) -> None:
         self.context = context
-        if not context.is_active():
+        if self.looks and not context.is_active():
             self._cut_off()
         guard = options.current()
         attributes = ServedAttributes(resource, context, options.user, guard)
@@ -65,13 +67,14 @@ class ServedCall:
         self.is_idle = around is not OUTERMOST and options.nesting.is_served(attributes, around)
         if self.is_idle:
             return
-        permit = guard.at_once(resource, attributes)
-        if permit is None:
-            permit = self._in_turn(guard, attributes)
-        if not permit:
-            refused = permit.refusal()
-            self._abort(answer_of(refused), refused)
-        permit.is_held = True
+        permit = guard.at_once(resource, attributes, bare=True)
+        if permit is not BARE:
+            if permit is None:
+                permit = self._in_turn(guard, attributes)
+            if not permit:
+                refused = permit.refusal()
+                self._abort(answer_of(refused), refused)
+            permit.is_held = True
         self.permit = permit
         self._published = set_layer((attributes, None, around))
 
@@ -85,8 +88,9 @@ class ServedCall:
     def finish(self) -> None:
         """End a call that was answered."""
         withdraw(self._published)
-        if self.permit.awaits_end:
-            leave(self.permit, self._status(None))
+        permit = self.permit
+        if permit is not BARE and permit.awaits_end:
+            leave(permit, self._status(None))
 
     def fail(self, error: BaseException) -> None:
         """End a call whose handler raised. A refusal among its reasons is the answer, unless that was given already."""
@@ -129,6 +133,14 @@ class ServedCall:
             context.abort(answer.code, answer.text)
         except Exception as aborted:
             raise aborted from refused  # by which guards further out know it
+
+
+class FreshCall(ServedCall):
+    """Let one call in whose only request has just come: gRPC itself has looked whether it is still on."""
+
+    __slots__ = ()
+
+    looks = False
 
 
 def cut_off(remaining: float | None) -> grpc.StatusCode:

@@ -15,7 +15,7 @@ import grpc
 
 from guardrail.adapters.grpc.arity import Function, Guarded, answered_by, function_of
 from guardrail.adapters.grpc.options import Interceptor, Options
-from guardrail.adapters.grpc.served import Context, ServedCall
+from guardrail.adapters.grpc.served import Context, FreshCall, ServedCall
 
 if TYPE_CHECKING:
     from guardrail.adapters.grpc.arity import Method
@@ -45,10 +45,11 @@ class ServerGuard(Interceptor[Guarded], grpc.ServerInterceptor):
 def guarded(method: Method, options: Options, resource: str) -> Method:
     """Return a handler with a guard before it."""
     around = around_stream if method.response_streaming else around_answer
-    return answered_by(around(function_of(method), options, resource), method)
+    served = ServedCall if method.request_streaming else FreshCall
+    return answered_by(around(function_of(method), options, resource, served), method)
 
 
-def around_answer(function: Function, options: Options, resource: str, served: Served = ServedCall) -> Function:
+def around_answer(function: Function, options: Options, resource: str, served: Served) -> Function:
     """Guard a function that returns one message."""
 
     def answer(request: object, context: Context) -> object:
@@ -66,7 +67,7 @@ def around_answer(function: Function, options: Options, resource: str, served: S
     return answer
 
 
-def around_stream(function: Function, options: Options, resource: str, served: Served = ServedCall) -> Function:
+def around_stream(function: Function, options: Options, resource: str, served: Served) -> Function:
     """Guard a function that returns an iterator of messages."""
 
     def answer(request: object, context: Context) -> Iterator[object]:

@@ -19,6 +19,7 @@ from guardrail.adapters.grpc.options import SHORT_S, longest_wait
 from guardrail.adapters.grpc.served import TOO_LATE, cut_off, give_back
 from guardrail.adapters.grpc.status import Answer, Trailers, answer_of, escaped, leave, status_of
 from guardrail.admission.ambient import OUTERMOST, current_layer, set_layer
+from guardrail.admission.quick import BARE
 from guardrail.errors import Refused
 
 if TYPE_CHECKING:
@@ -68,9 +69,11 @@ class AioCall:
         self._attributes = attributes = ServedAttributes(resource, context, options.user, guard)
         self._around = around = current_layer()
         self._is_idle = around is not OUTERMOST and options.nesting.is_served(attributes, around)
-        self._begun = None if self._is_idle or context.time_remaining() == 0 else guard.at_once(resource, attributes)
+        self._begun = (
+            None if self._is_idle or context.time_remaining() == 0 else guard.at_once(resource, attributes, bare=True)
+        )
         self.is_in = False
-        if self._begun:
+        if self._begun is BARE or self._begun:
             self._let_in(self._begun)
 
     async def take_turn(self) -> bool:
@@ -98,18 +101,21 @@ class AioCall:
         return True
 
     def _let_in(self, permit: Permit) -> None:
-        permit.is_held = self.is_in = True
+        self.is_in = True
         self.permit = permit
-        if permit.awaits_end:
-            self.context = HandlerContext(self._context, permit)
+        if permit is not BARE:
+            permit.is_held = True
+            if permit.awaits_end:
+                self.context = HandlerContext(self._context, permit)
         self._published = set_layer((self._attributes, None, self._around))
 
     def finish(self) -> None:
         """End a call that was answered."""
         withdraw(self._published)
-        if self.permit.awaits_end:
+        permit = self.permit
+        if permit is not BARE and permit.awaits_end:
             remaining = self._context.time_remaining()
-            leave(self.permit, cut_off(remaining) if remaining == 0 else status_of(self._context.code()))
+            leave(permit, cut_off(remaining) if remaining == 0 else status_of(self._context.code()))
 
     async def fail(self, error: BaseException) -> None:
         """End a call whose handler raised. A refusal among its reasons is the answer, unless that was given already."""
