@@ -1,12 +1,12 @@
 """What a guard adds to a unary call over loopback, against an empty interceptor, in the same run.
 
-A difference of 10 us between calls of 400 us drowns in one long measurement on a machine that others use too. So all
-subjects take turns, in another order each round, long enough for the caches to know a subject again, as they do in a server;
-and of each subject the tenth of its turns counts that were quickest: those in which the machine kept still. Servers and
-channels are built anew many times, as threads stay where they happen to begin: what is said is the median over all builds.
-The empty interceptor takes part twice: the others are compared with the mean of both, whose distance is what is left of the
-noise. The column for the CPU is the time of all threads of this process, client, server
-and gRPC's own: it does not mind who else is running.
+A difference of 10 us between calls of 400 us drowns in one long measurement on a machine that others use too, and a second
+server is no comparison: threads stay where they happen to begin. So all subjects share one server and one channel, in which
+an interceptor hands each call to the subject whose turn it is. They take turns, in another order each round; of each subject
+the tenth of its turns counts that were quickest: those in which the machine kept still. Servers and channels are built anew
+many times, and what is said is the median over all builds. The empty interceptor takes part twice: the others are compared
+with the mean of both, whose distance is what is left of the noise. The column for the CPU is the time of all threads of this
+process, client, server and gRPC's own: it does not mind who else is running.
 
     python bench/grpc.py [--builds N] [--rounds N] [--write]      --write puts the table into bench/RESULTS.md
 """
@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
+from typing import Any
 
 sys.path.remove(str(Path(__file__).parent))  # this file is not the `grpc` that others import
 
@@ -32,7 +33,7 @@ from guardrail import Guard
 from guardrail.adapters import grpc as on_threads
 from guardrail.adapters import grpc_aio as on_asyncio
 
-CALLS = 20  # of one turn: short enough to pass between two interruptions
+CALLS = 10  # of one turn: short enough to pass between two interruptions
 BUDGET_US = 15.0
 METHOD = "/bench.Echo/Echo"
 HEADING = "## gRPC"
@@ -45,7 +46,7 @@ RULES = {  # of a server, per client, and of a client, whose calls all go to one
     "a breaker": ({"kind": "breaker"}, {"kind": "breaker"}),
     "no rule": (None, None),
 }
-Interceptors = tuple[object, object]  # of the server, and of the channel
+Interceptors = tuple[Any, Any]  # of the server, and of the channel
 Turns = dict[str, list[tuple[float, float]]]  # us a call, and us of CPU, of each turn
 
 
@@ -77,18 +78,49 @@ class AioEmptyClient(grpc.aio.UnaryUnaryClientInterceptor):
         return await continuation(details, request)
 
 
-def subjects(adapters, server: type, client: type, rule: str) -> dict[str, Callable[[], Interceptors]]:
-    """Return what makes the interceptors of each subject."""
+class Turn(grpc.ServerInterceptor, grpc.UnaryUnaryClientInterceptor):
+    """Hand each call to the subject whose turn it is, on both sides. It returns what they return: also what is awaited."""
+
+    def give(self, subject: Interceptors) -> None:
+        server, client = subject
+        self.intercept_service = server.intercept_service
+        self._client = client.intercept_unary_unary
+
+    def intercept_service(self, continuation, details):
+        raise AssertionError("nobody has a turn")
+
+    def intercept_unary_unary(self, continuation, details, request):
+        return self._client(continuation, details, request)
+
+
+class AioTurn(Turn, grpc.aio.ServerInterceptor):
+    """Do the same on a server of asyncio."""
+
+
+class AioClientTurn(grpc.aio.UnaryUnaryClientInterceptor):
+    """Do the same on its channel, which takes nothing that guards both sides."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+
+    def intercept_unary_unary(self, continuation, details, request):
+        return self._turn.intercept_unary_unary(continuation, details, request)
+
+
+def subjects(adapters, server: type, client: type, rule: str) -> dict[str, Interceptors]:
+    """Return the interceptors of each subject."""
 
     def guard(rule: dict | None, resource: str) -> Guard:
         return Guard([] if rule is None else [{"name": "bench", "resource": resource, **rule}])
 
     served, sent = RULES[rule]
+    client_guard = adapters.ClientGuard(guard(sent, f"client {METHOD}"))
     return {
-        EMPTY: lambda: (server(), client()),
-        AGAIN: lambda: (server(), client()),
-        f"ServerGuard, {rule}": lambda: (adapters.ServerGuard(guard(served, METHOD)), client()),
-        f"ClientGuard, {rule}": lambda: (server(), adapters.ClientGuard(guard(sent, f"client {METHOD}"))),
+        EMPTY: (server(), client()),
+        AGAIN: (server(), client()),
+        f"ServerGuard, {rule}": (adapters.ServerGuard(guard(served, METHOD)), client()),
+        # On asyncio it is one interceptor for each arity, unary calls first.
+        f"ClientGuard, {rule}": (server(), next(iter(client_guard)) if adapters is on_asyncio else client_guard),
     }
 
 
@@ -104,24 +136,24 @@ async def aio_echo(request, _context):
     return request
 
 
-def threaded(stack: ExitStack, interceptor, client) -> Callable[[bytes], object]:
+def threaded(stack: ExitStack, turn: Turn) -> Callable[[bytes], object]:
     """Return what calls a server of threads."""
     pool = stack.enter_context(ThreadPoolExecutor(1))
-    server = grpc.server(pool, handlers(echo), interceptors=[interceptor])
+    server = grpc.server(pool, handlers(echo), interceptors=[turn])
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     stack.callback(lambda: server.stop(None).wait())
     channel = stack.enter_context(grpc.insecure_channel(f"127.0.0.1:{port}"))
-    return grpc.intercept_channel(channel, client).unary_unary(METHOD)
+    return grpc.intercept_channel(channel, turn).unary_unary(METHOD)
 
 
-async def looped(stack: AsyncExitStack, interceptor, client) -> Callable[[bytes], object]:
+async def looped(stack: AsyncExitStack, turn: AioTurn) -> Callable[[bytes], object]:
     """Return what calls a server of asyncio."""
-    server = grpc.aio.server(handlers=handlers(aio_echo), interceptors=[interceptor])
+    server = grpc.aio.server(handlers=handlers(aio_echo), interceptors=[turn])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     stack.push_async_callback(server.stop, None)
-    channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", interceptors=[client])
+    channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", interceptors=[AioClientTurn(turn)])
     return (await stack.enter_async_context(channel)).unary_unary(METHOD)
 
 
@@ -143,14 +175,15 @@ def since(begun: tuple[float, float]) -> tuple[float, float]:
 
 
 def on_pools(rule: str, builds: int, rounds: int) -> list[Turns]:
-    made = subjects(on_threads, Empty, EmptyClient, rule)
     measured = []
     for _ in range(builds):
+        made = subjects(on_threads, Empty, EmptyClient, rule)
         with ExitStack() as stack:
             turns: Turns = {name: [] for name in made}
-            calls = {name: threaded(stack, *interceptors()) for name, interceptors in made.items()}
-            for name in shuffled(calls, rounds):
-                call = calls[name]
+            turn = Turn()
+            call = threaded(stack, turn)
+            for name in shuffled(made, rounds):
+                turn.give(made[name])
                 call(b"x")
                 begun = now()
                 for _ in range(CALLS):
@@ -161,14 +194,15 @@ def on_pools(rule: str, builds: int, rounds: int) -> list[Turns]:
 
 
 async def on_loops(rule: str, builds: int, rounds: int) -> list[Turns]:
-    made = subjects(on_asyncio, AioEmpty, AioEmptyClient, rule)
     measured = []
     for _ in range(builds):
+        made = subjects(on_asyncio, AioEmpty, AioEmptyClient, rule)
         async with AsyncExitStack() as stack:
             turns: Turns = {name: [] for name in made}
-            calls = {name: await looped(stack, *interceptors()) for name, interceptors in made.items()}
-            for name in shuffled(calls, rounds):
-                call = calls[name]
+            turn = AioTurn()
+            call = await looped(stack, turn)
+            for name in shuffled(made, rounds):
+                turn.give(made[name])
                 await call(b"x")
                 begun = now()
                 for _ in range(CALLS):
@@ -198,8 +232,8 @@ def rows(kind: str, measured: list[Turns]) -> list[tuple[str, str, float, float,
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--builds", type=int, default=25)
-    options.add_argument("--rounds", type=int, default=40)
+    options.add_argument("--builds", type=int, default=8)
+    options.add_argument("--rounds", type=int, default=200)
     options.add_argument("--write", action="store_true")
     chosen = options.parse_args()
     measured = []

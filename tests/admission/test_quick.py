@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from guardrail import RateLimited, Refused
 from guardrail.admission import plan as plans
 from guardrail.admission.permit import Permit
-from guardrail.admission.quick import FreePermit, LocalPermit, QuickPermit
+from guardrail.admission.quick import BARE, FreePermit, LocalPermit, QuickPermit
 from guardrail.admission.quick_shared import SharedPermit
 from guardrail.stores.protocol import Unavailable
 from guardrail.testing import FakeClock, RecordingListener
 from tests.admission.fake_store import FakeStore
-from tests.admission.scene import START_US, S, guard_of, left, limit
+from tests.admission.scene import START_US, S, bulkhead, guard_of, inside, left, limit
 
 RULES = [
     limit("3/s", burst=4),
@@ -183,6 +183,23 @@ def test_decorated_functions_take_the_quick_way_to_a_store(clock):
     assert 30 == refused.value.retry_after
     assert "u1" == asyncio.run(acall("u1"))
     assert {1} == {len(checks) for checks in store.asked}
+
+
+def test_where_nobody_looks_at_the_permit_it_is_the_same_for_all_calls(clock):
+    guard = guard_of(clock, limit("9/min"), bulkhead(1) | {"resource": "s"})
+    for resource in "rs":
+        guard.try_enter(resource).exit()
+    first, second, free = (guard.at_once(resource, {}, bare=True) for resource in ("r", "r", "no rule"))
+    assert first is second is free is BARE
+    assert (True, False, []) == (bool(first), first.awaits_end, list(first.standings()))
+    first.exit()
+    assert 6 == left(guard)
+    with pytest.raises(TypeError, match="a bare permit remembers nothing"):
+        first.decision  # noqa: B018
+    assert guard.at_once("r", {}) is not BARE
+    held = guard.at_once("s", {}, bare=True)  # what holds something has to be ended
+    assert (True, 1) == (held.awaits_end, inside(guard, "s/bulkhead"))
+    held.exit()
 
 
 # -- what a permit is --------------------------------------------------------------------------------------------------
