@@ -1,27 +1,24 @@
 """What a guard adds to a unary call over loopback, against an empty interceptor, in the same run.
 
-A difference of 10 us between calls of 400 us drowns in one long measurement on a machine that others use too, and a second
-server is no comparison: threads stay where they happen to begin. So all subjects share one server and one channel, in which
-an interceptor hands each call to the subject whose turn it is. They take turns, in another order each round; of each subject
-the tenth of its turns counts that were quickest: those in which the machine kept still. Servers and channels are built anew
-many times, and what is said is the median over all builds. The empty interceptor takes part twice: the others are compared
-with the mean of both, whose distance is what is left of the noise. The column for the CPU is the time of all threads of this
-process, client, server and gRPC's own: it does not mind who else is running.
+A difference of 10 us between calls of 400 us drowns in whatever else a machine does meanwhile. So the calls are real, and
+what an interceptor takes of them is clocked in place: by one before it and, on a channel, one behind it. On a server that is
+the time in which its handler is found, and that around the service's own function; on a channel, the time around the call that
+it lets go. Of each subject the median counts, over several servers that take turns, and that of the empty interceptor is
+taken off. What a guard costs those who come after it, by what it leaves in their caches, is not in it.
 
-    python bench/grpc.py [--builds N] [--rounds N] [--write]      --write puts the table into bench/RESULTS.md
+    python bench/grpc.py [--calls N] [--builds N] [--write]      --write puts the table into bench/RESULTS.md
 """
 
 import argparse
 import asyncio
 import platform
-import random
 import statistics
 import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
+from time import perf_counter_ns as now
 from typing import Any
 
 sys.path.remove(str(Path(__file__).parent))  # this file is not the `grpc` that others import
@@ -33,21 +30,55 @@ from guardrail import Guard
 from guardrail.adapters import grpc as on_threads
 from guardrail.adapters import grpc_aio as on_asyncio
 
-CALLS = 10  # of one turn: short enough to pass between two interruptions
+WARMING_UP = 200  # calls
 BUDGET_US = 15.0
 METHOD = "/bench.Echo/Echo"
 HEADING = "## gRPC"
 RESULTS = Path(__file__).with_name("RESULTS.md")
-EMPTY, AGAIN = "empty interceptor", "empty interceptor, again"
+EMPTY = "an empty interceptor"
 IN_BUDGET = "a limit"
 LIMIT = {"kind": "limit", "rate": "1000000/s", "burst": 1_000_000}
 RULES = {  # of a server, per client, and of a client, whose calls all go to one server
+    EMPTY: (None, None),
+    "no rule": (None, None),
     IN_BUDGET: ({**LIMIT, "key": "client.ip"}, LIMIT),
     "a breaker": ({"kind": "breaker"}, {"kind": "breaker"}),
-    "no rule": (None, None),
 }
-Interceptors = tuple[Any, Any]  # of the server, and of the channel
-Turns = dict[str, list[tuple[float, float]]]  # us a call, and us of CPU, of each turn
+Row = tuple[str, str, str, float, float]  # where, on which side, guarded by, us of it, us of the whole call
+
+
+class Watch:
+    """Collect what calls of one subject took, in nanoseconds: on the server, on the channel, and as a whole."""
+
+    def __init__(self) -> None:
+        self.finding = self.serving = self.sending = self.beyond = 0
+        self.server: list[int] = []
+        self.client: list[int] = []
+        self.whole: list[int] = []
+
+    def note(self) -> None:
+        """Note one call that is over."""
+        self.server.append(self.finding + self.serving)
+        self.client.append(self.sending - self.beyond)
+        self.whole.append(self.sending)
+
+    def clocked(self, function):
+        def answer(request, context):
+            began = now()
+            message = function(request, context)
+            self.serving = now() - began
+            return message
+
+        return answer
+
+    def aio_clocked(self, function):
+        async def answer(request, context):
+            began = now()
+            message = await function(request, context)
+            self.serving = now() - began
+            return message
+
+        return answer
 
 
 class Empty(grpc.ServerInterceptor):
@@ -78,50 +109,73 @@ class AioEmptyClient(grpc.aio.UnaryUnaryClientInterceptor):
         return await continuation(details, request)
 
 
-class Turn(grpc.ServerInterceptor, grpc.UnaryUnaryClientInterceptor):
-    """Hand each call to the subject whose turn it is, on both sides. It returns what they return: also what is awaited."""
+class Before(grpc.ServerInterceptor, grpc.UnaryUnaryClientInterceptor):
+    """Clock what comes after."""
 
-    def give(self, subject: Interceptors) -> None:
-        server, client = subject
-        self.intercept_service = server.intercept_service
-        self._client = client.intercept_unary_unary
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
 
     def intercept_service(self, continuation, details):
-        raise AssertionError("nobody has a turn")
+        began = now()
+        method = continuation(details)
+        self.watch.finding = now() - began
+        return grpc.unary_unary_rpc_method_handler(self.watch.clocked(method.unary_unary))
 
     def intercept_unary_unary(self, continuation, details, request):
-        return self._client(continuation, details, request)
+        began = now()
+        call = continuation(details, request)
+        self.watch.sending = now() - began
+        return call
 
 
-class AioTurn(Turn, grpc.aio.ServerInterceptor):
-    """Do the same on a server of asyncio."""
+class Behind(grpc.UnaryUnaryClientInterceptor):
+    """Clock the call itself."""
 
-
-class AioClientTurn(grpc.aio.UnaryUnaryClientInterceptor):
-    """Do the same on its channel, which takes nothing that guards both sides."""
-
-    def __init__(self, turn: Turn) -> None:
-        self._turn = turn
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
 
     def intercept_unary_unary(self, continuation, details, request):
-        return self._turn.intercept_unary_unary(continuation, details, request)
+        began = now()
+        call = continuation(details, request)
+        self.watch.beyond = now() - began
+        return call
 
 
-def subjects(adapters, server: type, client: type, rule: str) -> dict[str, Interceptors]:
-    """Return the interceptors of each subject."""
+class AioBefore(grpc.aio.ServerInterceptor):
+    """Clock what comes after, on a server of asyncio."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+
+    async def intercept_service(self, continuation, details):
+        began = now()
+        method = await continuation(details)
+        self.watch.finding = now() - began
+        return grpc.unary_unary_rpc_method_handler(self.watch.aio_clocked(method.unary_unary))
+
+
+class AioClock(grpc.aio.UnaryUnaryClientInterceptor):
+    """Clock what comes after, on a channel of asyncio, where a call is let go long before it is over."""
+
+    def __init__(self, watch: Watch, attribute: str) -> None:
+        self.watch = watch
+        self.attribute = attribute
+
+    async def intercept_unary_unary(self, continuation, details, request):
+        began = now()
+        call = await continuation(details, request)
+        setattr(self.watch, self.attribute, now() - began)
+        return call
+
+
+def guards(adapters: Any, rule: str) -> tuple[Any, Any]:
+    """Return a guard for a server and one for a channel."""
 
     def guard(rule: dict | None, resource: str) -> Guard:
         return Guard([] if rule is None else [{"name": "bench", "resource": resource, **rule}])
 
     served, sent = RULES[rule]
-    client_guard = adapters.ClientGuard(guard(sent, f"client {METHOD}"))
-    return {
-        EMPTY: (server(), client()),
-        AGAIN: (server(), client()),
-        f"ServerGuard, {rule}": (adapters.ServerGuard(guard(served, METHOD)), client()),
-        # On asyncio it is one interceptor for each arity, unary calls first.
-        f"ClientGuard, {rule}": (server(), next(iter(client_guard)) if adapters is on_asyncio else client_guard),
-    }
+    return adapters.ServerGuard(guard(served, METHOD)), adapters.ClientGuard(guard(sent, f"client {METHOD}"))
 
 
 def handlers(function):
@@ -136,121 +190,77 @@ async def aio_echo(request, _context):
     return request
 
 
-def threaded(stack: ExitStack, turn: Turn) -> Callable[[bytes], object]:
-    """Return what calls a server of threads."""
-    pool = stack.enter_context(ThreadPoolExecutor(1))
-    server = grpc.server(pool, handlers(echo), interceptors=[turn])
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    stack.callback(lambda: server.stop(None).wait())
-    channel = stack.enter_context(grpc.insecure_channel(f"127.0.0.1:{port}"))
-    return grpc.intercept_channel(channel, turn).unary_unary(METHOD)
+def on_pool(rule: str, calls: int) -> Watch:
+    """Call a server of threads."""
+    watch = Watch()
+    server_guard, client_guard = (Empty(), EmptyClient()) if rule == EMPTY else guards(on_threads, rule)
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        server = grpc.server(pool, handlers(echo), interceptors=[Before(watch), server_guard])
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        stack.callback(lambda: server.stop(None).wait())
+        channel = stack.enter_context(grpc.insecure_channel(f"127.0.0.1:{port}"))
+        call = grpc.intercept_channel(channel, Before(watch), client_guard, Behind(watch)).unary_unary(METHOD)
+        for turn in range(WARMING_UP + calls):
+            call(b"x")
+            if turn >= WARMING_UP:
+                watch.note()
+    return watch
 
 
-async def looped(stack: AsyncExitStack, turn: AioTurn) -> Callable[[bytes], object]:
-    """Return what calls a server of asyncio."""
-    server = grpc.aio.server(handlers=handlers(aio_echo), interceptors=[turn])
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    stack.push_async_callback(server.stop, None)
-    channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", interceptors=[AioClientTurn(turn)])
-    return (await stack.enter_async_context(channel)).unary_unary(METHOD)
+async def on_loop(rule: str, calls: int) -> Watch:
+    """Call a server of asyncio."""
+    watch = Watch()
+    server_guard, client_guard = (AioEmpty(), AioEmptyClient()) if rule == EMPTY else guards(on_asyncio, rule)
+    async with AsyncExitStack() as stack:
+        server = grpc.aio.server(handlers=handlers(aio_echo), interceptors=[AioBefore(watch), server_guard])
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        stack.push_async_callback(server.stop, None)
+        clocks = AioClock(watch, "sending"), AioClock(watch, "beyond")
+        channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", interceptors=[clocks[0], client_guard, clocks[1]])
+        call = (await stack.enter_async_context(channel)).unary_unary(METHOD)
+        for turn in range(WARMING_UP + calls):
+            began = now()
+            await call(b"x")
+            if turn >= WARMING_UP:
+                watch.note()
+                watch.whole[-1] = now() - began
+    return watch
 
 
-def shuffled(names: Iterable[str], rounds: int) -> Iterable[str]:
-    """Return the names in another order each round."""
-    names, chance = list(names), random.Random(1)
-    for _ in range(rounds):
-        chance.shuffle(names)
-        yield from names
-
-
-def now() -> tuple[float, float]:
-    return time.perf_counter(), time.process_time()
-
-
-def since(begun: tuple[float, float]) -> tuple[float, float]:
-    wall, cpu = now()
-    return (wall - begun[0]) / CALLS * 1e6, (cpu - begun[1]) / CALLS * 1e6
-
-
-def on_pools(rule: str, builds: int, rounds: int) -> list[Turns]:
-    measured = []
-    for _ in range(builds):
-        made = subjects(on_threads, Empty, EmptyClient, rule)
-        with ExitStack() as stack:
-            turns: Turns = {name: [] for name in made}
-            turn = Turn()
-            call = threaded(stack, turn)
-            for name in shuffled(made, rounds):
-                turn.give(made[name])
-                call(b"x")
-                begun = now()
-                for _ in range(CALLS):
-                    call(b"x")
-                turns[name].append(since(begun))
-            measured.append(turns)
-    return measured
-
-
-async def on_loops(rule: str, builds: int, rounds: int) -> list[Turns]:
-    measured = []
-    for _ in range(builds):
-        made = subjects(on_asyncio, AioEmpty, AioEmptyClient, rule)
-        async with AsyncExitStack() as stack:
-            turns: Turns = {name: [] for name in made}
-            turn = AioTurn()
-            call = await looped(stack, turn)
-            for name in shuffled(made, rounds):
-                turn.give(made[name])
-                await call(b"x")
-                begun = now()
-                for _ in range(CALLS):
-                    await call(b"x")
-                turns[name].append(since(begun))
-            measured.append(turns)
-    return measured
-
-
-def costs(turns: Turns) -> dict[str, tuple[float, ...]]:
-    """Return for each subject of one build its cost, what it adds, and what it adds in CPU."""
-    quick = {
-        name: [statistics.quantiles(column, n=10)[0] for column in zip(*both, strict=True)]
-        for name, both in turns.items()
-    }
-    empty, empty_cpu = map(statistics.mean, zip(quick[EMPTY], quick[AGAIN], strict=True))
-    return {name: (us, us - empty, cpu - empty_cpu) for name, (us, cpu) in quick.items()}
-
-
-def rows(kind: str, measured: list[Turns]) -> list[tuple[str, str, float, float, float]]:
-    """Return for each subject its cost, what it adds, and what it adds in CPU, in microseconds."""
-    builds = [costs(turns) for turns in measured]
-    return [
-        (kind, name, *map(statistics.median, zip(*(one[name] for one in builds), strict=True))) for name in builds[0]
-    ]
+def rows(kind: str, watches: dict[str, list[Watch]]) -> Iterator[Row]:
+    """Return what each subject took, on either side."""
+    for side in ("server", "client"):
+        for rule, taken in watches.items():
+            us = statistics.median(one for watch in taken for one in getattr(watch, side)) / 1000
+            yield kind, side, rule, us, statistics.median(one for watch in taken for one in watch.whole) / 1000
 
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--builds", type=int, default=8)
-    options.add_argument("--rounds", type=int, default=200)
+    options.add_argument("--calls", type=int, default=2_000)
+    options.add_argument("--builds", type=int, default=5)
     options.add_argument("--write", action="store_true")
     chosen = options.parse_args()
-    measured = []
-    for rule in RULES:
-        measured += rows("threads", on_pools(rule, chosen.builds, chosen.rounds))
-        measured += rows("asyncio", asyncio.run(on_loops(rule, chosen.builds, chosen.rounds)))
-    lines = ["| | subject | us a call | added | added, CPU | budget |", "|---|---|---:|---:|---:|---:|"]
-    over = []
-    for kind, name, cost, added, cpu in measured:
-        budget = BUDGET_US if name.endswith(IN_BUDGET) else None
-        if budget is not None and added > budget:
-            over.append(f"over budget: {name}, {kind}")
-        within = "" if budget is None else f"{budget:.0f}"
-        lines.append(f"| {kind} | {name} | {cost:.0f} | {added:.1f} | {cpu:.1f} | {within} |")
+    threads: dict[str, list[Watch]] = {rule: [] for rule in RULES}
+    tasks: dict[str, list[Watch]] = {rule: [] for rule in RULES}
+    for _ in range(chosen.builds):
+        for rule in RULES:
+            threads[rule].append(on_pool(rule, chosen.calls))
+            tasks[rule].append(asyncio.run(on_loop(rule, chosen.calls)))
+    lines = ["| | side | guarded by | us in it | added | us a call | budget |", "|---|---|---|---:|---:|---:|---:|"]
+    over, empty = [], 0.0
+    for kind, side, rule, us, whole in [*rows("threads", threads), *rows("asyncio", tasks)]:
+        empty = us if rule == EMPTY else empty
+        added = us - empty
+        if rule == IN_BUDGET and added > BUDGET_US:
+            over.append(f"over budget: {side}, {kind}: {added:.1f} us")
+        shown, budget = "" if rule == EMPTY else f"{added:.1f}", f"{BUDGET_US:.0f}" if rule == IN_BUDGET else ""
+        lines.append(f"| {kind} | {side} | {rule} | {us:.1f} | {shown} | {whole:.0f} | {budget} |")
     machine = f"Python {platform.python_version()}, {platform.machine()}, grpcio {grpc.__version__}"
-    turns = f"median of {chosen.builds} builds, in each the quickest tenth of {chosen.rounds} turns of {CALLS} calls"
-    text = "\n".join(lines) + f"\n\n{machine}; {turns}.\n"
+    text = "\n".join(lines) + f"\n\n{machine}; medians of {chosen.calls} calls to each of {chosen.builds} servers.\n"
     print(text)
     if chosen.write:
         before, _, after = RESULTS.read_text(encoding="utf-8").partition(f"\n{HEADING}\n")
