@@ -68,9 +68,9 @@ class ServedCall:
         if self.is_idle:
             return
         permit = guard.at_once(resource, attributes, bare=True)
+        if permit is None:
+            permit = self._in_turn(guard, attributes)
         if permit is not BARE:
-            if permit is None:
-                permit = self._in_turn(guard, attributes)
             if not permit:
                 refused = permit.refusal()
                 self._abort(answer_of(refused), refused)

@@ -73,7 +73,7 @@ class AioCall:
             None if self._is_idle or context.time_remaining() == 0 else guard.at_once(resource, attributes, bare=True)
         )
         self.is_in = False
-        if self._begun is BARE or self._begun:
+        if self._begun is not None and (self._begun is BARE or self._begun):
             self._let_in(self._begun)
 
     async def take_turn(self) -> bool:
