@@ -9,6 +9,7 @@ import pytest
 from guardrail import Guard, attributes
 from guardrail.adapters import grpc as on_threads
 from guardrail.adapters import grpc_aio as on_asyncio
+from guardrail.adapters.grpc.attributes import LOG
 from guardrail.testing import FakeClock
 from tests.adapters.grpc_functions import in_tasks, in_threads
 from tests.adapters.grpc_scene import KINDS, NAME, Log, calling, error_of, looped, service, threaded
@@ -28,7 +29,7 @@ def said(name):
 
 
 def warnings_in(caplog):
-    return [one.getMessage() for one in caplog.records if one.name.startswith("guardrail")]
+    return [one.getMessage() for one in caplog.records if one.name == LOG]
 
 
 def guard_of(*rules):

@@ -126,17 +126,13 @@ def _single(
 
 
 def _fits(gate: Gate) -> bool:
-    """Tell whether a closure can stand in for this gate, which has no conditions."""
-    match gate:
-        case LimitGate():
-            bucket = gate.bucket_here()
-            return gate.is_plain and bucket is not None and gate.fixed_cost(COST_OF_A_CALL) <= bucket.burst
-        case BreakerGate():
-            return gate.key in ((), BY_RESOURCE) and gate.states.breaker.window_us is not None
-        case BulkheadGate():
-            return gate.key == ()
-        case _:
-            return False
+    """Tell whether a closure can stand in for this gate of a stack."""
+    if isinstance(gate, LimitGate):
+        bucket = gate.bucket_here()
+        return gate.is_plain and bucket is not None and gate.fixed_cost(COST_OF_A_CALL) <= bucket.burst
+    if isinstance(gate, BreakerGate):
+        return gate.key in ((), BY_RESOURCE) and gate.states.breaker.window_us is not None
+    return gate.key == ()  # of a bulkhead
 
 
 def _slow_leave(

@@ -163,13 +163,6 @@ class BulkheadStates(ObjectStates[BulkheadState[Waiter]]):
             waiter.granted = True
         return granted
 
-    def release(self, state: BulkheadState[Waiter]) -> Waiter | None:
-        """Give one place back; return the waiter that has it now."""
-        waiter = self.bulkhead.release(state)
-        if waiter is not None:
-            waiter.granted = True
-        return waiter
-
 
 def _totals(state: BreakerState) -> tuple[int, int, int, int]:
     return state.total_successes, state.total_failures, state.total_slow, state.total_ignored

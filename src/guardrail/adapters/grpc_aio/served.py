@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 import grpc.aio
 
@@ -61,6 +61,7 @@ class AioCall:
         "permit",
     )
 
+    looks: ClassVar[bool] = True  # whether the call is still on
     permit: Permit
 
     def __init__(self, options: Options, resource: str, context: AioContext) -> None:
@@ -131,6 +132,14 @@ class AioCall:
             leave(self.permit, cut_off(context.time_remaining()))
         else:
             leave(self.permit, status_of(context.code(), error), error if context.code() is None else None)
+
+
+class FreshAioCall(AioCall):
+    """Let one call in whose only request has just come: gRPC itself cuts it off where its time is up."""
+
+    __slots__ = ()
+
+    looks = False
 
 
 class HandlerContext(StandIn):

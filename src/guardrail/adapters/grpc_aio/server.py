@@ -18,7 +18,7 @@ import grpc.aio
 from guardrail.adapters.grpc.arity import Function, Guarded, answered_by, function_of
 from guardrail.adapters.grpc.options import Interceptor, Options
 from guardrail.adapters.grpc.server import around_answer, around_stream
-from guardrail.adapters.grpc_aio.served import AioCall, AioContext
+from guardrail.adapters.grpc_aio.served import AioCall, AioContext, FreshAioCall
 from guardrail.adapters.grpc_aio.threads import Rpc, ThreadCall
 
 if TYPE_CHECKING:
@@ -67,11 +67,12 @@ class ServerGuard(Interceptor[Guarded], grpc.aio.ServerInterceptor):
 def guarded(method: Method, options: Options, resource: str) -> Method | None:
     """Return a handler of the same kind with a guard before it; None: it is one for threads."""
     function = function_of(method)
+    served = AioCall if method.request_streaming else FreshAioCall
     if iscoroutinefunction(function):
         around = around_writer if method.response_streaming else around_coroutine
-        return answered_by(around(function, options, resource), method)
+        return answered_by(around(function, options, resource, served), method)
     if isasyncgenfunction(function):
-        return answered_by(around_generator(function, options, resource), method)
+        return answered_by(around_generator(function, options, resource, served), method)
     return None
 
 
@@ -86,11 +87,11 @@ def guarded_in_thread(method: Method, options: Options, resource: str) -> Method
     return answered_by(in_thread(function, options, resource, partial(ThreadCall, rpc)), method)
 
 
-def around_coroutine(function: Function, options: Options, resource: str) -> Function:
+def around_coroutine(function: Function, options: Options, resource: str, served: type[AioCall]) -> Function:
     """Guard a coroutine function that returns one message."""
 
     async def answer(request: object, context: AioContext) -> object:
-        call = AioCall(options, resource, context)
+        call = served(options, resource, context)
         if not call.is_in and not await call.take_turn():
             return await function(request, context)
         try:
@@ -104,11 +105,11 @@ def around_coroutine(function: Function, options: Options, resource: str) -> Fun
     return answer
 
 
-def around_writer(function: Function, options: Options, resource: str) -> Function:
+def around_writer(function: Function, options: Options, resource: str, served: type[AioCall]) -> Function:
     """Guard a coroutine function that writes its messages."""
 
     async def answer(request: object, context: AioContext) -> None:
-        call = AioCall(options, resource, context)
+        call = served(options, resource, context)
         if not call.is_in and not await call.take_turn():
             await function(request, context)
             return
@@ -122,11 +123,11 @@ def around_writer(function: Function, options: Options, resource: str) -> Functi
     return answer
 
 
-def around_generator(function: Function, options: Options, resource: str) -> Function:
+def around_generator(function: Function, options: Options, resource: str, served: type[AioCall]) -> Function:
     """Guard an asynchronous generator function."""
 
     async def answer(request: object, context: AioContext) -> AsyncIterator[object]:
-        call = AioCall(options, resource, context)
+        call = served(options, resource, context)
         if not call.is_in and not await call.take_turn():
             async with aclosing(function(request, context)) as all_of_it:
                 async for message in all_of_it:

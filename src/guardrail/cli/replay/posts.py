@@ -144,7 +144,7 @@ class BulkheadPost(Post):
         states, state = self.gate.states, self._state
 
         def end(_now_us: int, _failed: bool, _code: str | None) -> None:
-            waiter = states.release(state)
+            waiter = states.bulkhead.release(state)
             assert waiter is None, "nobody waits for a place of this one"
 
         if let_in:
