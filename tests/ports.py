@@ -26,7 +26,7 @@ def free_ports(count: int) -> int:
     while True:
         block = randrange(BLOCKS.start, BLOCKS.stop)
         first = 8 * block + randrange(9 - count)
-        if block % WORKERS == WORKER and all(_is_free(port) for port in range(first, first + count)):
+        if block % WORKERS == WORKER % WORKERS and all(_is_free(port) for port in range(first, first + count)):
             return first
 
 

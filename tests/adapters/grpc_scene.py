@@ -13,6 +13,7 @@ from guardrail.adapters import grpc as on_threads
 from guardrail.adapters import grpc_aio as on_asyncio
 from tests.adapters.grpc_functions import in_tasks, in_threads, in_writers
 
+ALONE = [("grpc.so_reuseport", 0)]  # on its port: else the server of another test run may be given the same one
 NAME = "pkg.Greeter"
 
 
@@ -49,7 +50,7 @@ def service(functions, name=NAME):
 def threaded(*services, interceptors=(), workers=8):
     """Run a server of threads, and yield where it is."""
     with ThreadPoolExecutor(workers) as pool:
-        server = grpc.server(pool, interceptors=interceptors)
+        server = grpc.server(pool, interceptors=interceptors, options=ALONE)
         server.add_generic_rpc_handlers(services)
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
@@ -66,7 +67,7 @@ def looped(*services, interceptors=()):
     with ThreadPoolExecutor(8) as pool:
 
         async def start():
-            server = grpc.aio.server(migration_thread_pool=pool, interceptors=interceptors)
+            server = grpc.aio.server(migration_thread_pool=pool, interceptors=interceptors, options=ALONE)
             server.add_generic_rpc_handlers(services)
             port = server.add_insecure_port("127.0.0.1:0")
             await server.start()
